@@ -1,0 +1,1 @@
+"""The controller: gRPC services, the engine, the store."""

@@ -1,0 +1,1 @@
+"""The embedded stack: the whole suite on one machine."""

@@ -1,0 +1,1 @@
+"""Evaluators: Celery workers that train, score and export architectures."""

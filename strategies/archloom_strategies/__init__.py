@@ -1,0 +1,1 @@
+"""The built-in strategies, plugins like anyone's."""
