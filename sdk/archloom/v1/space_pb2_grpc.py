@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from archloom.v1 import space_pb2 as archloom_dot_v1_dot_space__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -22,3 +23,434 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
+
+
+class SpaceServiceStub:
+    """---------------------------------------------------------------- the service
+
+    The tools of a strategy on any space, for plugins in any language. Every call
+    is a function of its request: the same seed gives the same answer.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ValidateSpace = channel.unary_unary(
+                '/archloom.v1.SpaceService/ValidateSpace',
+                request_serializer=archloom_dot_v1_dot_space__pb2.ValidateSpaceRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.ValidateSpaceResponse.FromString,
+                _registered_method=True)
+        self.DescribeSpace = channel.unary_unary(
+                '/archloom.v1.SpaceService/DescribeSpace',
+                request_serializer=archloom_dot_v1_dot_space__pb2.DescribeSpaceRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.DescribeSpaceResponse.FromString,
+                _registered_method=True)
+        self.SampleArchitectures = channel.unary_unary(
+                '/archloom.v1.SpaceService/SampleArchitectures',
+                request_serializer=archloom_dot_v1_dot_space__pb2.SampleArchitecturesRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.SampleArchitecturesResponse.FromString,
+                _registered_method=True)
+        self.MutateArchitectures = channel.unary_unary(
+                '/archloom.v1.SpaceService/MutateArchitectures',
+                request_serializer=archloom_dot_v1_dot_space__pb2.MutateArchitecturesRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.MutateArchitecturesResponse.FromString,
+                _registered_method=True)
+        self.CrossArchitectures = channel.unary_unary(
+                '/archloom.v1.SpaceService/CrossArchitectures',
+                request_serializer=archloom_dot_v1_dot_space__pb2.CrossArchitecturesRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.CrossArchitecturesResponse.FromString,
+                _registered_method=True)
+        self.EncodeArchitectures = channel.unary_unary(
+                '/archloom.v1.SpaceService/EncodeArchitectures',
+                request_serializer=archloom_dot_v1_dot_space__pb2.EncodeArchitecturesRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.EncodeArchitecturesResponse.FromString,
+                _registered_method=True)
+        self.ListNeighbors = channel.unary_unary(
+                '/archloom.v1.SpaceService/ListNeighbors',
+                request_serializer=archloom_dot_v1_dot_space__pb2.ListNeighborsRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.ListNeighborsResponse.FromString,
+                _registered_method=True)
+        self.GetGraph = channel.unary_unary(
+                '/archloom.v1.SpaceService/GetGraph',
+                request_serializer=archloom_dot_v1_dot_space__pb2.GetGraphRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.GetGraphResponse.FromString,
+                _registered_method=True)
+        self.EnumerateArchitectures = channel.unary_unary(
+                '/archloom.v1.SpaceService/EnumerateArchitectures',
+                request_serializer=archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesResponse.FromString,
+                _registered_method=True)
+
+
+class SpaceServiceServicer:
+    """---------------------------------------------------------------- the service
+
+    The tools of a strategy on any space, for plugins in any language. Every call
+    is a function of its request: the same seed gives the same answer.
+    """
+
+    def ValidateSpace(self, request, context):
+        """Every error of a space with its path; an invalid space is an answer here, not an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeSpace(self, request, context):
+        """Size, decisions, conditions, encodings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SampleArchitectures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MutateArchitectures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CrossArchitectures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EncodeArchitectures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNeighbors(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGraph(self, request, context):
+        """The canonical graph, its hash, parameters and FLOPs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnumerateArchitectures(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SpaceServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ValidateSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateSpace,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.ValidateSpaceRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.ValidateSpaceResponse.SerializeToString,
+            ),
+            'DescribeSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeSpace,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.DescribeSpaceRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.DescribeSpaceResponse.SerializeToString,
+            ),
+            'SampleArchitectures': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleArchitectures,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.SampleArchitecturesRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.SampleArchitecturesResponse.SerializeToString,
+            ),
+            'MutateArchitectures': grpc.unary_unary_rpc_method_handler(
+                    servicer.MutateArchitectures,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.MutateArchitecturesRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.MutateArchitecturesResponse.SerializeToString,
+            ),
+            'CrossArchitectures': grpc.unary_unary_rpc_method_handler(
+                    servicer.CrossArchitectures,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.CrossArchitecturesRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.CrossArchitecturesResponse.SerializeToString,
+            ),
+            'EncodeArchitectures': grpc.unary_unary_rpc_method_handler(
+                    servicer.EncodeArchitectures,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.EncodeArchitecturesRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.EncodeArchitecturesResponse.SerializeToString,
+            ),
+            'ListNeighbors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNeighbors,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.ListNeighborsRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.ListNeighborsResponse.SerializeToString,
+            ),
+            'GetGraph': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGraph,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.GetGraphRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.GetGraphResponse.SerializeToString,
+            ),
+            'EnumerateArchitectures': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnumerateArchitectures,
+                    request_deserializer=archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'archloom.v1.SpaceService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('archloom.v1.SpaceService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SpaceService:
+    """---------------------------------------------------------------- the service
+
+    The tools of a strategy on any space, for plugins in any language. Every call
+    is a function of its request: the same seed gives the same answer.
+    """
+
+    @staticmethod
+    def ValidateSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/ValidateSpace',
+            archloom_dot_v1_dot_space__pb2.ValidateSpaceRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.ValidateSpaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/DescribeSpace',
+            archloom_dot_v1_dot_space__pb2.DescribeSpaceRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.DescribeSpaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleArchitectures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/SampleArchitectures',
+            archloom_dot_v1_dot_space__pb2.SampleArchitecturesRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.SampleArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MutateArchitectures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/MutateArchitectures',
+            archloom_dot_v1_dot_space__pb2.MutateArchitecturesRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.MutateArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CrossArchitectures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/CrossArchitectures',
+            archloom_dot_v1_dot_space__pb2.CrossArchitecturesRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.CrossArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EncodeArchitectures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/EncodeArchitectures',
+            archloom_dot_v1_dot_space__pb2.EncodeArchitecturesRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.EncodeArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNeighbors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/ListNeighbors',
+            archloom_dot_v1_dot_space__pb2.ListNeighborsRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.ListNeighborsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGraph(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/GetGraph',
+            archloom_dot_v1_dot_space__pb2.GetGraphRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.GetGraphResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnumerateArchitectures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/EnumerateArchitectures',
+            archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesRequest.SerializeToString,
+            archloom_dot_v1_dot_space__pb2.EnumerateArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
