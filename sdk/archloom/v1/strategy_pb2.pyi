@@ -408,6 +408,8 @@ class ProposeRequest(_message.Message):
     HISTORY_SEQUENCE_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_UID_FIELD_NUMBER: _builtins.int
+    HISTORY_INLINE_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """"projects/p/experiments/e". The answer names it again."""
     step: _builtins.int
@@ -417,6 +419,12 @@ class ProposeRequest(_message.Message):
     """The log before this step ends here."""
     count: _builtins.int
     """Proposals wanted, at most."""
+    experiment_uid: _builtins.str
+    """Names the experiment for ever, where a deleted one's name may be used again. A replica keeps caches of the spec and
+    of the log under it alone; without it, it asks for both whole.
+    """
+    history_inline: _builtins.bool
+    """Whether `history` holds the pages asked for (they may be empty)."""
     @_builtins.property
     def spec(self) -> Global___SearchSpec:
         """The spec comes whole in a replica's first request and after each revision; otherwise only its revision is set."""
@@ -443,10 +451,12 @@ class ProposeRequest(_message.Message):
         history_sequence: _builtins.int = ...,
         history: _abc.Iterable[Global___Observation] | None = ...,
         count: _builtins.int = ...,
+        experiment_uid: _builtins.str = ...,
+        history_inline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "experiment", b"experiment", "history", b"history", "history_sequence", b"history_sequence", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "experiment", b"experiment", "experiment_uid", b"experiment_uid", "history", b"history", "history_inline", b"history_inline", "history_sequence", b"history_sequence", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
