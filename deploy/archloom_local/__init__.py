@@ -1,1 +1,1 @@
-"""The whole suite on one machine: real servers as child processes, for a first look, for development and for tests."""
+"""The whole suite on one machine: real servers as child processes, for a look, for work and for tests."""

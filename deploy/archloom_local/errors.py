@@ -6,7 +6,7 @@ from archloom.errors import ArchloomError
 
 
 class LocalError(ArchloomError):
-    """A part of the local stack is missing or does not start. The message is one sentence that says what to do."""
+    """A part of the local stack is missing or does not start. The message says what to do."""
 
     code = "FAILED_PRECONDITION"
     reason = "LOCAL_STACK"

@@ -1,8 +1,9 @@
 """Ends process groups when their starter is gone, however it went.
 
-A guard is a process that reads lines ``+PGID`` and ``-PGID`` from its standard input. When the input ends, because the starter closed it
-or was killed, every group still listed gets SIGTERM, and SIGKILL after a grace. A pipe is closed by the kernel in any case, and a group
-takes a worker's own children along; a parent-death signal does neither for children started by a thread or for grandchildren.
+A guard is a process that reads lines ``+PGID`` and ``-PGID`` from its standard input. When the input ends,
+because the starter closed it or was killed, every group still listed gets SIGTERM, and SIGKILL after a grace.
+The kernel closes a pipe in any case, and a group takes a worker's own children along; a parent-death signal
+reaches no grandchildren, and comes too early for children that a thread has started.
 """
 
 from __future__ import annotations

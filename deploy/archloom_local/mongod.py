@@ -1,4 +1,4 @@
-"""A MongoDB server on loopback: a replica set of one, with authentication, as transactions and change streams want it."""
+"""A MongoDB server on loopback: a replica set of one (for transactions), with authentication."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Mongod:
         )
 
     def _serves(self) -> bool:
-        """One attempt to get to a primary that knows our user; each attempt does the one thing that is missing."""
+        """One attempt to get to a primary that knows our user; each does the next thing that is missing."""
         try:
             with self._client(username=_USER, password=self.password) as us:
                 return self._is_primary(us)

@@ -1,4 +1,4 @@
-"""A Redis server on loopback, for Celery's wake-ups. It keeps nothing on disk: a lost wake-up is sent again."""
+"""A Redis server on loopback, for Celery's wake-ups. Nothing is kept: a lost one is sent again."""
 
 from __future__ import annotations
 
