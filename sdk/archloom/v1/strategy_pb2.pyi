@@ -409,7 +409,7 @@ class ProposeRequest(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     EXPERIMENT_UID_FIELD_NUMBER: _builtins.int
-    HISTORY_INLINE_FIELD_NUMBER: _builtins.int
+    HISTORY_AFTER_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """"projects/p/experiments/e". The answer names it again."""
     step: _builtins.int
@@ -423,8 +423,10 @@ class ProposeRequest(_message.Message):
     """Names the experiment for ever, where a deleted one's name may be used again. A replica keeps caches of the spec and
     of the log under it alone; without it, it asks for both whole.
     """
-    history_inline: _builtins.bool
-    """Whether `history` holds the pages asked for (they may be empty)."""
+    history_after: _builtins.int
+    """Set when pages were asked for: `history` holds the log after this sequence number, which is the one that need_history
+    named (it may be empty).
+    """
     @_builtins.property
     def spec(self) -> Global___SearchSpec:
         """The spec comes whole in a replica's first request and after each revision; otherwise only its revision is set."""
@@ -452,13 +454,15 @@ class ProposeRequest(_message.Message):
         history: _abc.Iterable[Global___Observation] | None = ...,
         count: _builtins.int = ...,
         experiment_uid: _builtins.str = ...,
-        history_inline: _builtins.bool = ...,
+        history_after: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "history_after", b"history_after", "spec", b"spec", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "experiment", b"experiment", "experiment_uid", b"experiment_uid", "history", b"history", "history_inline", b"history_inline", "history_sequence", b"history_sequence", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "count", b"count", "experiment", b"experiment", "experiment_uid", b"experiment_uid", "history", b"history", "history_after", b"history_after", "history_sequence", b"history_sequence", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__history_after: _TypeAlias = _typing.Literal["history_after"]  # noqa: Y015
+    _WhichOneofArgType__history_after: _TypeAlias = _typing.Literal["_history_after", b"_history_after"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__history_after) -> _WhichOneofReturnType__history_after | None: ...
 
 Global___ProposeRequest: _TypeAlias = ProposeRequest  # noqa: Y015
 
