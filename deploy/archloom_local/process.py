@@ -81,13 +81,18 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def stop(self, grace_seconds: float = 10.0) -> None:
-        """End it in order (SIGTERM), and by force after the grace. What it left of its group is ended too."""
-        if self._running is None:
-            return
+    def terminate(self) -> None:
+        """Ask it to end in order, also when it is suspended; do not wait."""
         if self.alive:
             os.kill(self.pid, signal.SIGTERM)
             self.send(signal.SIGCONT)
+
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """End it in order, and by force after the grace. What it left of its group is ended too."""
+        if self._running is None:
+            return
+        if self.alive:
+            self.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._running.wait(grace_seconds)
         self.kill()

@@ -1,0 +1,122 @@
+"""`archloom local`: the whole suite on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from archloom.errors import ArchloomError
+
+if TYPE_CHECKING:
+    from archloom_local.daemon import Running
+
+app = typer.Typer(
+    name="local", help="Run the whole suite on this machine.", no_args_is_help=True, add_completion=False
+)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@app.command()
+def up(
+    workers: Annotated[int, typer.Option(min=1, help="Celery workers, one core each.")] = 2,
+    replicas: Annotated[int, typer.Option(min=1, help="Controllers.")] = 1,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The first controller's.")] = 7461,
+    data_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder that data sets and tables may be read from; repeatable."),
+    ] = None,
+    lease_seconds: Annotated[float, typer.Option(min=0.5, help="A silent worker loses its trials.")] = 30.0,
+    foreground: Annotated[bool, typer.Option(help="Stay, until Ctrl-C.")] = False,
+) -> None:
+    """Start mongod, Redis, controllers, strategies and workers. What was stored before is there again."""
+    from archloom_local import daemon
+    from archloom_local.stack import StackSettings
+
+    roots = [root.resolve() for root in data_root or []]
+    for root in roots:
+        if not root.is_dir():
+            raise typer.BadParameter(f"{root} is not a folder.", param_hint="--data-root")
+    folder = daemon.home()
+    try:
+        if foreground:
+            settings = StackSettings(
+                replicas=replicas,
+                workers=workers,
+                port=port,
+                lease_seconds=lease_seconds,
+                data_roots=roots,
+                monitor=True,
+            )
+            daemon.run(folder, settings, _tell)
+            return
+        running = daemon.Running.read(folder)
+        if running is None:
+            arguments = [f"--workers={workers}", f"--replicas={replicas}", f"--port={port}"]
+            arguments += [f"--lease-seconds={lease_seconds}", *(f"--data-root={root}" for root in roots)]
+            running = daemon.start(folder, arguments, _tell)
+        else:
+            _tell(f"It runs already, at {running.server}.")
+    except ArchloomError as error:
+        _tell(error.message)
+        raise typer.Exit(1) from None
+    print(f"ARCHLOOM_SERVER={running.server}")
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started. Experiments and models stay stored."""
+    from archloom_local import daemon
+
+    try:
+        stopped = daemon.stop(daemon.home())
+    except ArchloomError as error:
+        _tell(error.message)
+        raise typer.Exit(1) from None
+    _tell("Stopped." if stopped else "Nothing runs.")
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show the processes, addresses and logs. Exit code 1 when nothing runs or it does not serve."""
+    from archloom_local import daemon, health
+
+    try:
+        running = daemon.Running.read(daemon.home())
+    except ArchloomError as error:
+        _tell(error.message)
+        raise typer.Exit(1) from None
+    if running is None:
+        print("{}" if as_json else "Nothing runs. Start it with `archloom local up`.")
+        raise typer.Exit(1)
+    serves = health.serves(running.server)
+    if as_json:
+        shown = {"serving": serves, **asdict(running)}
+        del shown["broker"]
+        print(json.dumps(shown, indent=1))
+    else:
+        _show(running, serves)
+    if not serves:
+        raise typer.Exit(1)
+
+
+def _show(running: Running, serves: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("process", "pid", "listens", "metrics", "log", box=None)
+    for part in running.parts:
+        table.add_row(part.name, str(part.pid), part.address, part.metrics, part.log)
+    console = Console()
+    console.print(f"{'Serving' if serves else 'Not serving'} at {running.server}")
+    if running.monitor:
+        console.print(f"Prometheus at http://{running.monitor}")
+    console.print(table)
