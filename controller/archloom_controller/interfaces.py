@@ -1,7 +1,8 @@
 """The border between the engine and the controller's edge.
 
-The engine and its servicers see the outside (plugins, registry, artifacts, broker, time) only through these protocols; ``server.py``
-wires the real ones and tests pass their own. How the edge wires the engine's side::
+The engine and its servicers see the outside (plugins, registry, artifacts, broker, time) only through these
+protocols; ``server.py`` wires the real ones and tests pass their own. How the edge wires the engine's
+side::
 
     store = Store(client[settings.mongodb_database])
     await store.prepare()                       # indexes
@@ -9,10 +10,11 @@ wires the real ones and tests pass their own. How the edge wires the engine's si
     await engine.start()
     ExperimentServicer(engine), TrialServicer(engine), EvaluationServicer(engine)
     ...
-    await engine.stop()                         # gives its experiments back; another replica takes them at once
+    await engine.stop()                         # gives its experiments back; another replica takes them at
+    once
 
-The servicers raise ``archloom.errors`` and check no protovalidate rule: the edge's interceptors do both, set :data:`principal` and
-shield mutating handlers.
+The servicers raise ``archloom.errors`` and check no protovalidate rule: the edge's interceptors do both,
+set :data:`principal` and shield mutating handlers.
 """
 
 from __future__ import annotations
@@ -31,11 +33,15 @@ principal: ContextVar[str] = ContextVar("principal", default="anonymous")
 
 
 class StrategyUnreachable(Exception):
-    """No replica of the plugin answers (not dialled, not attached, UNAVAILABLE). The engine tries again with growing pauses."""
+    """No replica of the plugin answers (not dialled, not attached, UNAVAILABLE). The engine tries again
+    with growing pauses.
+    """
 
 
 class StrategyFailed(Exception):
-    """The plugin answered with an error or with a malformed answer; the sentence says what. The step is void."""
+    """The plugin answered with an error or with a malformed answer; the sentence says what. The step is
+    void.
+    """
 
 
 class ProposeContext(Protocol):
@@ -76,11 +82,12 @@ class StrategyGateway(Protocol):
     async def propose(
         self, name: str, request: strategy_pb2.ProposeRequest, context: ProposeContext
     ) -> strategy_pb2.ProposeResponse:
-        """Ask, and answer need_spec, need_state and need_history from ``context`` (a bounded number of rounds).
+        """Ask, and answer need_spec, need_state and need_history from ``context`` (a bounded number of
+        rounds).
 
-        ``request.spec`` holds the revision alone, ``request.state`` its data where they are at most 64 KiB. The answer is
-        well-formed: it names the request's experiment and step, holds no NaN, keeps the size limits and is none of the needs.
-        Raises StrategyUnreachable, StrategyFailed.
+        ``request.spec`` holds the revision alone, ``request.state`` its data where they are at most 64 KiB.
+        The answer is well-formed: it names the request's experiment and step, holds no NaN, keeps the size
+        limits and is none of the needs. Raises StrategyUnreachable, StrategyFailed.
         """
         ...
 
@@ -92,7 +99,8 @@ class EvaluatorInfo:
     kind: str
     version: str
     device_class: str
-    #: Empty: it reads no data set ("table"); task and data set are labels then, and the cache tells architectures apart by decisions.
+    #: Empty: it reads no data set ("table"); task and data set are labels then, and the cache tells
+    #: architectures apart by decisions.
     task_kinds: tuple[str, ...]
     #: Empty: they depend on the settings; any name is accepted.
     metrics: tuple[str, ...]
@@ -133,7 +141,9 @@ class Registry(Protocol):
 
 class Artifacts(Protocol):
     async def ref(self, name: str) -> common_pb2.ArtifactRef | None:
-        """The artifact as it was finished, or None. The engine asks before it records a checkpoint or an export."""
+        """The artifact as it was finished, or None. The engine asks before it records a checkpoint or an
+        export.
+        """
         ...
 
 
@@ -141,7 +151,9 @@ class Wakeups(Protocol):
     """Tells workers that a device class has work. Losing or doubling one changes latency only."""
 
     async def send(self, device_class: str, hint: str, count: int) -> None:
-        """Send ``count`` messages. ``hint`` names a trial. Never raises: a broker that is away is logged, the engine sends again."""
+        """Send ``count`` messages. ``hint`` names a trial. Never raises: a broker that is away is logged,
+        the engine sends again.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -165,11 +177,13 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    #: Prefix of the replica's id in the store; the engine adds a random part, so that a restarted process is another replica.
+    #: Prefix of the replica's id in the store; the engine adds a random part, so that a restarted process
+    #: is another replica.
     replica: str = "controller"
     #: Of workers' attempts and of engine owners alike.
     lease_seconds: float = 30.0
-    #: An attempt whose progress counter stands still for this long is lost, unless its experiment names another length.
+    #: An attempt whose progress counter stands still for this long is lost, unless its experiment names
+    #: another length.
     stall_seconds: float = 300.0
     max_attempts: int = 3
     #: Steps of one experiment are at least this far apart, so that endings travel together.
@@ -180,6 +194,7 @@ class EngineSettings:
     degraded_pause_seconds: float = 15.0
     #: A degraded experiment that names a fallback changes to it after this long.
     fallback_seconds: float = 60.0
-    #: How often lost wake-ups are made up for: owners look for changes, ready work that ages is announced again.
+    #: How often lost wake-ups are made up for: owners look for changes, ready work that ages is announced
+    #: again.
     poll_seconds: float = 1.0
     clock: Clock = field(default_factory=SystemClock)
