@@ -1,0 +1,76 @@
+"""`archloom spaces`. Files and presets of this installation need no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archloom.cli.output import AsJson, print_json, print_json_list, print_table
+from archloom.cli.running import new_app
+from archloom.client import Client
+from archloom.errors import InvalidInput, Violation
+from archloom.space import Space, load_preset, preset_names
+from archloom.spec.reading import load_space
+
+app = new_app("Search spaces: list, show and validate them.")
+Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
+
+
+@app.command("list")
+def list_spaces(as_json: AsJson = False) -> None:
+    """The spaces of the server's registry."""
+    with Client() as client:
+        found = client.registry.spaces()
+        if as_json:
+            print_json_list(found)
+            return
+        rows = ((each.name, size_text(each.size), each.decisions, each.summary) for each in found)
+        print_table(("NAME", "ARCHITECTURES#", "DECISIONS#", "SUMMARY"), rows, "There are no spaces.")
+
+
+@app.command("show")
+def show_space(source: Source, as_json: AsJson = False) -> None:
+    """A space as YAML, with its size."""
+    space = space_of(source)
+    if as_json:
+        print_json({"size": space.size(), "digest": space.digest, "space": space})
+        return
+    typer.echo(f"# {size_text(space.size())} architectures, digest {space.digest[:16]}")
+    typer.echo(space.to_yaml(), nl=False)
+
+
+@app.command("validate")
+def validate_space(source: Source, as_json: AsJson = False) -> None:
+    """Every fault of a space, a line each."""
+    try:
+        space = space_of(source)
+    except InvalidInput as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "violations": error.violations})
+        raise typer.Exit(1) from None
+    if as_json:
+        print_json({"valid": True, "violations": [], "size": space.size(), "digest": space.digest})
+    else:
+        typer.echo(f"{source}: valid, {size_text(space.size())} architectures")
+
+
+def space_of(source: str) -> Space:
+    """The space of a file, or the preset of that name."""
+    path = Path(source)
+    if path.suffix.lower() in (".yaml", ".yml", ".json") or path.exists():
+        return load_space(path)
+    if source in preset_names():
+        return load_preset(source)
+    known = ", ".join(preset_names())
+    raise InvalidInput([Violation("", f"{source!r} is neither a file nor a preset ({known})")])
+
+
+def size_text(size: int) -> str:
+    """Exact as long as people can read it."""
+    if size < 10**12:
+        return f"{size:,}"
+    digits = str(size)
+    return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"

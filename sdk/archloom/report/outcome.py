@@ -1,0 +1,48 @@
+"""Everything that a report is written from, gathered once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archloom.client import Experiment, Finalist, Report, Trial
+from archloom.spec import Objective
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An experiment, its evidence, and its search's trials (strategy's, controls' and users')."""
+
+    experiment: Experiment
+    report: Report
+    trials: Sequence[Trial]
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return self.experiment.spec.objectives
+
+    @property
+    def winner(self) -> Finalist | None:
+        """The finalist that won by validation, None before it is fixed."""
+        name = self.report.winner
+        for finalist in self.report.finalists:
+            if name and (finalist.trial == name or any(run.name == name for run in finalist.runs)):
+                return finalist
+        return None
+
+    def best_so_far(self, role: str) -> list[tuple[int, float]]:
+        """After each ended trial of the role, by number: how many, and the best value yet."""
+        objective = self.objectives[0]
+        points: list[tuple[int, float]] = []
+        best: float | None = None
+        count = 0
+        for trial in sorted(self.trials, key=lambda each: each.number):
+            if trial.role != role or not trial.ended:
+                continue
+            count += 1
+            value = trial.metrics.get(objective.metric) if trial.state == "completed" else None
+            if value is not None and (best is None or (value > best) == (objective.goal == "maximize")):
+                best = value
+            if best is not None:
+                points.append((count, best))
+        return points
