@@ -1,0 +1,229 @@
+"""A search over a table of trained architectures: how many queries a strategy needs, without training
+anything.
+
+A query is an architecture asked for the first time. Asking an equal one again is free, and is told again;
+isomorphic ones that are written differently are queries of their own.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from archloom.bench.tables import Key, Keys
+from archloom.errors import InternalError
+from archloom.space import Architecture, Space
+from archloom.strategy.values import Goal, Objective, SearchSpec
+from archloom.testing.session import Plugin, Session, SessionTrial
+from archloom.v1 import strategy_pb2
+
+#: Proposals in a row that bring no new query; then a run ends.
+REPEATS = 1_000
+#: Where ``mean_report`` is read off.
+MILESTONES = (25, 50, 100, 150, 300)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is measured: a space, the numbers of a table, and how much may be asked."""
+
+    space: Space
+    keys: Keys
+    values: Mapping[Key, float]
+    """The metric the strategy sees, by key."""
+    reports: Mapping[Key, float]
+    """What is reported of the best so far; never shown to the strategy."""
+    goal: Goal
+    queries: int
+    parallel: int = 1
+    metric: str = "metric"
+    proxies: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
+    """Training-free scores by name and key. They are free, and counted beside the queries."""
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(
+            re.sub(r"[^a-z0-9_]", "_", self.metric.lower()).lstrip("_0123456789") or "metric", self.goal
+        )
+
+    @property
+    def optimum(self) -> float:
+        return max(self.values.values()) if self.goal is Goal.MAXIMIZE else min(self.values.values())
+
+    def spec(self) -> SearchSpec:
+        return SearchSpec(
+            space=self.space, objectives=(self.objective,), trials=self.queries, parallelism=self.parallel
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed's search."""
+
+    seed: int
+    queries: int
+    queries_to_best: int | None
+    """The query that found the table's best value; None when none did."""
+    curve: tuple[tuple[int, float, float | None], ...]
+    """(query, metric, report) at each improvement of the metric."""
+    repeats: int
+    proxy_evaluations: int
+    end: str
+    """Why it ended: "queries", "repeats", or what the strategy said when it was exhausted."""
+
+    def report_after(self, queries: int) -> float | None:
+        """What is reported of the best of the first ``queries``."""
+        return next((report for at, _, report in reversed(self.curve) if at <= queries), None)
+
+
+def run_seeds(
+    plugin: Plugin, benchmark: Benchmark, settings: Mapping[str, Any], seeds: Sequence[int]
+) -> Iterator[Run]:
+    """One run for each seed, as they end. Raises InvalidInput when the strategy refuses the search."""
+    for seed in seeds:
+        session = Session(plugin, benchmark.spec(), settings, seed=seed, name=f"tabular-{seed}")
+        if seed == seeds[0]:
+            session.check()
+        yield _Search(benchmark, session, seed).run()
+
+
+def summary(strategy: str, runs: Sequence[Run], queries: int) -> dict[str, object]:
+    """All seeds in one line; a seed that did not find the best counts as one query more than it had."""
+    needed = [queries + 1 if run.queries_to_best is None else run.queries_to_best for run in runs]
+    return {
+        "strategy": strategy,
+        "median_queries_to_best": statistics.median(needed),
+        "found": sum(run.queries_to_best is not None for run in runs),
+        "mean_report": {
+            str(milestone): _mean(runs, milestone) if milestone <= queries else None
+            for milestone in MILESTONES
+        },
+    }
+
+
+def _mean(runs: Sequence[Run], queries: int) -> float | None:
+    reports = [report for run in runs if (report := run.report_after(queries)) is not None]
+    return statistics.fmean(reports) if reports else None
+
+
+class _Search:
+    """The table's side of one run."""
+
+    def __init__(self, benchmark: Benchmark, session: Session, seed: int) -> None:
+        self._benchmark = benchmark
+        self._session = session
+        self._seed = seed
+        self._order = random.Random(f"order/{seed}")
+        self._waiting: list[tuple[SessionTrial, Key]] = []
+        self._known: dict[Key, float] = {}
+        self._scored: set[tuple[Key, tuple[str, ...]]] = set()
+        self._curve: list[tuple[int, float, float | None]] = []
+        self._to_best: int | None = None
+        self._asked: set[Key] = set()
+        self._in_a_row = self._repeats = self._proxy_evaluations = 0
+
+    def run(self) -> Run:
+        benchmark, end = self._benchmark, ""
+        while not end:
+            free = min(benchmark.parallel - len(self._waiting), benchmark.queries - len(self._asked))
+            end = self._ask(free) if free > 0 else ""
+            if self._waiting:
+                self._finish_one()
+            if self._in_a_row >= REPEATS:
+                end = "repeats"
+            elif len(self._known) >= benchmark.queries:
+                end = "queries"
+        while self._waiting:
+            self._finish_one()
+        return Run(
+            self._seed,
+            len(self._known),
+            self._to_best,
+            tuple(self._curve),
+            self._repeats,
+            self._proxy_evaluations,
+            end,
+        )
+
+    def _ask(self, free: int) -> str:
+        """Asks for up to ``free`` proposals; answers why the strategy has no more, or nothing."""
+        answer = self._session.ask(free)
+        match answer.WhichOneof("answer"):
+            case "exhausted":
+                return answer.exhausted.reason or "exhausted"
+            case "wait" if not self._waiting:
+                raise InternalError("the strategy waits, but nothing is running and everything was told")
+        if not answer.proposals.proposals and not self._waiting:
+            self._in_a_row += 1
+        for ordinal, proposal in enumerate(answer.proposals.proposals):
+            self._take(ordinal, proposal)
+        return ""
+
+    def _take(self, ordinal: int, proposal: strategy_pb2.Proposal) -> None:
+        if not proposal.HasField("architecture"):
+            self._refuse(ordinal, proposal, "a table has no supernets")
+            return
+        architecture = Architecture.from_proto(proposal.architecture)
+        faults = self._benchmark.space.check(architecture)
+        if faults:
+            raise InternalError(f"the strategy proposed what is not in the space: {faults[0]}")
+        key = self._benchmark.keys.of(architecture)
+        proxies = tuple(proposal.fidelity.proxies)
+        if proxies:
+            self._score(ordinal, proposal, key, proxies)
+        elif key not in self._benchmark.values:
+            self._refuse(ordinal, proposal, "the table does not have it")
+        elif key in self._known:
+            self._repeat()
+            self._session.finish(self._session.accept(ordinal, proposal), self._metrics(key))
+        elif key in self._asked:
+            self._refuse(ordinal, proposal, "an equal trial is running")
+        else:
+            self._in_a_row = 0
+            self._asked.add(key)
+            self._waiting.append((self._session.accept(ordinal, proposal), key))
+
+    def _finish_one(self) -> None:
+        trial, key = self._waiting.pop(self._order.randrange(len(self._waiting)))
+        value = self._benchmark.values[key]
+        self._known[key] = value
+        self._session.finish(trial, self._metrics(key))
+        score = self._benchmark.objective.score
+        if not self._curve or score(value) > score(self._curve[-1][1]):
+            self._curve.append((len(self._known), value, self._benchmark.reports.get(key)))
+        if self._to_best is None and value == self._benchmark.optimum:
+            self._to_best = len(self._known)
+
+    def _score(
+        self, ordinal: int, proposal: strategy_pb2.Proposal, key: Key, proxies: tuple[str, ...]
+    ) -> None:
+        scores = {
+            name: self._benchmark.proxies[name][key]
+            for name in proxies
+            if name in self._benchmark.proxies and key in self._benchmark.proxies[name]
+        }
+        if len(scores) < len(proxies):
+            self._refuse(ordinal, proposal, "the table does not have that proxy's score")
+            return
+        if (key, proxies) in self._scored:
+            self._repeat()
+        else:
+            self._in_a_row = 0
+            self._scored.add((key, proxies))
+            self._proxy_evaluations += len(proxies)
+        self._session.finish(self._session.accept(ordinal, proposal), scores)
+
+    def _refuse(self, ordinal: int, proposal: strategy_pb2.Proposal, reason: str) -> None:
+        self._repeat()
+        self._session.refuse(ordinal, proposal, reason)
+
+    def _repeat(self) -> None:
+        self._repeats += 1
+        self._in_a_row += 1
+
+    def _metrics(self, key: Key) -> dict[str, float]:
+        return {self._benchmark.objective.metric: self._benchmark.values[key]}

@@ -1,0 +1,57 @@
+"""Settings: from the JSON of a spec to a strategy's pydantic model, with every fault and its path."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from archloom.errors import InvalidInput, Violation
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A question after near matches of ``name``, or the list of what there is, to end a sentence about an
+    unknown name.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(repr(each) for each in close)}?"
+    return f"there are {', '.join(names)}" if names else "there are none"
+
+
+def read_settings(model: type[Model], fields: Mapping[str, Any], path: str = "settings") -> Model:
+    """``fields`` as a ``model``. Unknown names are faults whatever the model says of extra fields.
+
+    Raises InvalidInput with one violation for each fault.
+    """
+    known = {field.alias or name for name, field in model.model_fields.items()} | set(model.model_fields)
+    violations = [
+        Violation(f"{path}.{name}", f"there is no such setting; {near(name, known)}")
+        for name in fields
+        if name not in known
+    ]
+    try:
+        settings = model.model_validate({name: value for name, value in fields.items() if name in known})
+    except ValidationError as faults:
+        violations += [
+            Violation(path + "".join(_step(step) for step in fault["loc"]), _sentence(fault["msg"]))
+            for fault in faults.errors(include_url=False)
+        ]
+        raise InvalidInput(violations) from None
+    if violations:
+        raise InvalidInput(violations)
+    return settings
+
+
+def _step(step: int | str) -> str:
+    return f"[{step}]" if isinstance(step, int) else f".{step}"
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,230 @@
+"""Regularized evolution: a population that forgets its oldest, a tournament, one mutation.
+
+Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019
+(algorithm 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from archloom.space import Architecture
+from archloom.strategy import (
+    Capabilities,
+    Observation,
+    ObservationKind,
+    Proposal,
+    ProposeRequest,
+    ProposeResult,
+    SearchSpec,
+    Strategy,
+)
+from pydantic import BaseModel, ConfigDict, Field
+
+from archloom_strategies.enumeration import members_of
+from archloom_strategies.selection import winner
+
+#: Fresh mutations for one proposal until a new architecture comes.
+TRIES = 16
+#: Refusals in a row after which mutations give way to other sources: the neighbourhood is used up.
+STUCK = 100
+
+
+class EvolutionSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    population: int | None = Field(
+        None, ge=1, le=10_000, description="Members; null takes a number that suits the budget."
+    )
+    sample: int | None = Field(
+        None, ge=1, le=10_000, description="Members of a tournament; null takes a quarter of the population."
+    )
+
+
+class Member(BaseModel):
+    """An evaluated trial that may be a parent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trial: int
+    scores: tuple[float, ...]
+    """By objective, larger is better."""
+    violation: float
+    """0 where every constraint holds."""
+    shape: int
+    values: tuple[Any, ...]
+    """Of the decisions, in the order of the paths of ``Population.shapes[shape]``."""
+
+
+class Population(BaseModel):
+    """The state: its size depends on the settings, never on how long the experiment runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    members: tuple[Member, ...] = ()
+    """Oldest first."""
+    shapes: tuple[tuple[str, ...], ...] = ()
+    """The sets of decision paths that members have, each written once."""
+    made: int = 0
+    """Proposals made and not refused."""
+    refused: int = 0
+    """Proposals refused in a row."""
+    swept: int = 0
+    """How far a small space was listed when mutations gave nothing new."""
+
+
+Request = ProposeRequest[EvolutionSettings, Population]
+
+
+class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
+    """The first members are random; then each child is one mutation of the winner of a tournament, and the
+    oldest member goes.
+
+    Departures from the paper, which evaluates one after the other and without limits:
+
+    - Results come in any order and several children are made at once, from the population as it stands. A
+      trial joins when it ends, so age is the order of ending.
+    - A failed trial does not join. An infeasible one does, behind every feasible one and ordered by how far
+      it misses (Deb's rules), so that a search which begins outside the limits finds its way in.
+    - With several objectives a tournament is won by the least crowded of its non-dominated members; the
+      paper has one objective.
+    - A child equal to a member or to another child of the same answer is drawn anew, a bounded number of
+      times; what the controller refuses beyond that (an older architecture) is drawn anew in the next step.
+      After 100 refusals in a row random draws take the place of mutations, and in a small space the list of
+      what it holds, until something is new or all of it was proposed.
+    """
+
+    name = "regularized-evolution"
+    version = "1"
+    summary = "Ageing evolution (Real et al. 2019): tournaments, one mutation, the oldest goes."
+    capabilities = Capabilities(max_objectives=0, constraints=True)
+
+    def propose(self, request: Request) -> ProposeResult[Population]:
+        before = request.state or Population()
+        size = population_size(request)
+        herd = _Herd(before, size)
+        made, refused = before.made, before.refused
+        for event in request.observations:
+            if event.kind is ObservationKind.REFUSED:
+                made, refused = made - 1, refused + 1
+            elif event.kind is ObservationKind.ACCEPTED:
+                refused = 0
+            elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
+                herd.join(event, request.spec)
+        children, swept = _children(request, herd, size, made, refused, before.swept)
+        members = members_of(request) if refused >= STUCK else None
+        done = members is not None and swept == len(members) and not children
+        state = Population(
+            members=tuple(herd.members),
+            shapes=tuple(herd.shapes),
+            made=made + len(children),
+            refused=refused,
+            swept=swept,
+        )
+        return ProposeResult(
+            children,
+            state=state,
+            exhausted="every architecture was proposed" if done else "",
+            diagnostics=herd.diagnostics() | {"refused_in_a_row": float(refused)},
+        )
+
+
+def population_size(request: Request) -> int:
+    """The paper's 100 members suit its 20,000 trials; a short search has to leave its random start sooner."""
+    return request.settings.population or max(10, min(100, request.spec.trials // 10))
+
+
+class _Herd:
+    """The members while a step works on them."""
+
+    def __init__(self, population: Population, size: int) -> None:
+        self.size = size
+        self.members = list(population.members)
+        self.shapes = list(population.shapes)
+
+    def join(self, trial: Observation, spec: SearchSpec) -> None:
+        scores = spec.scores(trial)
+        if not all(math.isfinite(score) for score in scores):
+            return
+        decisions = trial.architecture.decisions
+        paths = tuple(sorted(decisions))
+        if paths not in self.shapes:
+            self.shapes.append(paths)
+        self.members.append(
+            Member(
+                trial=trial.trial,
+                scores=scores,
+                violation=spec.violation(trial),
+                shape=self.shapes.index(paths),
+                values=tuple(decisions[path] for path in paths),
+            )
+        )
+        if len(self.members) > self.size:
+            del self.members[0]
+            self._drop_unused_shapes()
+
+    def _drop_unused_shapes(self) -> None:
+        used = sorted({member.shape for member in self.members})
+        if len(used) < len(self.shapes):
+            self.shapes = [self.shapes[shape] for shape in used]
+            moved = {shape: place for place, shape in enumerate(used)}
+            self.members = [
+                member.model_copy(update={"shape": moved[member.shape]}) for member in self.members
+            ]
+
+    def architecture(self, member: Member) -> Architecture:
+        values = (tuple(value) if isinstance(value, list) else value for value in member.values)
+        return Architecture(dict(zip(self.shapes[member.shape], values, strict=True)))
+
+    def tournament(self, request: Request) -> Member:
+        sample = request.settings.sample or max(2, self.size // 4)
+        contestants = request.rng.sample(self.members, min(sample, len(self.members)))
+        best = winner([member.scores for member in contestants], [member.violation for member in contestants])
+        return contestants[best]
+
+    def diagnostics(self) -> dict[str, float]:
+        feasible = [member for member in self.members if member.violation == 0]
+        numbers = {"population": float(len(self.members)), "feasible": float(len(feasible))}
+        if feasible:
+            numbers["best_score"] = max(member.scores[0] for member in feasible)
+        return numbers
+
+
+def _children(
+    request: Request, herd: _Herd, size: int, made: int, refused: int, swept: int
+) -> tuple[list[Proposal], int]:
+    """Up to ``request.count`` proposals of different architectures, and how far a small space is listed
+    now.
+    """
+    if request.count == 0:
+        return [], swept
+    taken = {herd.architecture(member).key for member in herd.members}
+    members = members_of(request) if refused >= STUCK else None
+    listed = iter(members[swept:]) if members is not None else None
+    children: list[Proposal] = []
+    for _ in range(request.count):
+        for child in _candidates(request, herd, made + len(children) < size, refused, listed):
+            swept += listed is not None
+            if isinstance(child.subject, Architecture) and child.subject.key not in taken:
+                taken.add(child.subject.key)
+                children.append(child)
+                break
+    return children, swept
+
+
+def _candidates(
+    request: Request, herd: _Herd, young: bool, refused: int, listed: Iterator[Architecture] | None
+) -> Iterator[Proposal]:
+    """Candidates for one proposal, best source first; the caller takes the first that is new."""
+    if listed is not None:
+        yield from (Proposal(architecture, note="listed") for architecture in listed)
+        return
+    for _ in range(TRIES):
+        if young or not herd.members or refused >= STUCK:
+            yield Proposal(request.space.sample(request.rng), note="random")
+        else:
+            parent = herd.tournament(request)
+            child = request.space.mutate(herd.architecture(parent), request.rng)
+            yield Proposal(child, parents=(parent.trial,), note="mutation")
