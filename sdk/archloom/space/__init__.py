@@ -1,0 +1,32 @@
+"""The search-space language: spaces, the architectures in them, and the networks these stand for. No torch, no numpy."""
+
+from archloom.space.architecture import Architecture
+from archloom.space.errors import SpaceError, Violation
+from archloom.space.graph import Graph, GraphNode
+from archloom.space.ops import OpSpec, Parameter, Shape, operations
+from archloom.space.ops import register as register_spec
+from archloom.space.ops_table import ACTIVATIONS
+from archloom.space.presets import load_preset, preset_names, preset_text
+from archloom.space.space import DecisionInfo, Space
+from archloom.space.yaml_text import dump_yaml, load_yaml
+
+__all__ = [
+    "ACTIVATIONS",
+    "Architecture",
+    "DecisionInfo",
+    "Graph",
+    "GraphNode",
+    "OpSpec",
+    "Parameter",
+    "Shape",
+    "Space",
+    "SpaceError",
+    "Violation",
+    "dump_yaml",
+    "load_preset",
+    "load_yaml",
+    "operations",
+    "preset_names",
+    "preset_text",
+    "register_spec",
+]

@@ -1,0 +1,352 @@
+"""From decisions to the network: the tree is walked once, and each layer is emitted with its shape resolved.
+
+Identity and zero parts vanish while walking (a sum forgets a zero term, a product with a zero is zero); what nothing reads is pruned
+at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from archloom.space.compiling import counts_of, edge_count, root_path
+from archloom.space.composites import stands_for
+from archloom.space.domains import Domain, Literal
+from archloom.space.errors import BuildError
+from archloom.space.expressions import Expression, ExpressionError, Scalar
+from archloom.space.graph import Graph, Instance, prune
+from archloom.space.ops import Operation, OperationError, Shape, resolve
+from archloom.space.ops_table import NORMS
+from archloom.space.tree import (
+    Bindings,
+    CellNode,
+    ChoiceNode,
+    LayerNode,
+    Node,
+    ParallelNode,
+    RepeatNode,
+    ResidualNode,
+    SequenceNode,
+    SpaceTree,
+    Value,
+    below,
+    enter,
+)
+
+MAX_INSTANCES = 50_000
+
+
+class Tensor(NamedTuple):
+    """What a node yields: the instance that makes it, None for a tensor of zeroes."""
+
+    node: int | None
+    shape: Shape
+
+
+Environment = dict[str, Literal]
+
+
+def build_graph(space: SpaceTree, decisions: Mapping[str, Literal], classes: int | None = None) -> Graph:
+    """The canonical graph of complete decisions; raises BuildError at what does not fit.
+
+    With classes, the head of a classification task follows: a global average pool where needed, and a linear layer.
+    """
+    return _Builder(space, decisions).graph(classes)
+
+
+def resolve_recipe(space: SpaceTree, decisions: Mapping[str, Literal]) -> dict[str, Literal]:
+    """The recipe's names and values under these decisions; raises BuildError."""
+    builder = _Builder(space, decisions)
+    environment = builder.bind(space.let, "", {}, 0)
+    whole = builder.bind(space.recipe, "recipe", environment, 0)
+    return {name: whole[name] for name, _ in space.recipe}
+
+
+class _Builder:
+    """Every node has two paths: ``path`` names its decisions (tied repetitions have one), ``place`` its layers."""
+
+    def __init__(self, space: SpaceTree, decisions: Mapping[str, Literal]) -> None:
+        self.space = space
+        self.decisions = decisions
+        self.instances: list[Instance] = []
+        self.zeroes: dict[Shape, int] = {}
+        self.sharing: tuple[str, str] | None = None  # a shared repetition's place, and the name of all of them
+        self.groups: dict[tuple[str, bytes], str] = {}
+
+    def graph(self, classes: int | None) -> Graph:
+        environment = self.bind(self.space.let, "", {}, 0)
+        port = self.space.inputs[0]
+        where = f"input.{port.name}"
+        dims = [self.value(size, where, where, environment, 0) for size in port.shape]
+        whole = tuple(int(size) for size in dims if isinstance(size, (int, float)) and size >= 1)
+        if len(whole) != len(dims):
+            raise BuildError(f"{where}.shape", f"{dims} is no shape")
+        source = self.emit(self.operation("input", (), (Shape(port.kind, whole),), where), (), where)
+        body = self.space.body
+        path = root_path(body)
+        output = self.node(body, path, path, source, environment)
+        name = self.space.outputs[0] if self.space.outputs else "features"
+        if classes is not None:
+            output, name = self.head(output, classes), "logits"
+        return prune(self.instances, {port.name: 0}, {name: self.materialise(output)})
+
+    def head(self, x: Tensor, classes: int) -> Tensor:
+        if x.shape.kind != "vector":
+            x = self.apply("global_pool", (), x, "head.pool", "head.pool")
+        return self.apply("linear", (("out", int, classes),), x, "head.linear", "head.linear")
+
+    # ------------------------------------------------------------ emission
+
+    def operation(
+        self,
+        name: str,
+        given: tuple[tuple[str, type, Literal], ...],
+        shapes: tuple[Shape, ...],
+        path: str,
+        normed: bool = False,
+    ) -> Operation:
+        try:
+            return resolve(name, given, shapes, normed)
+        except OperationError as error:
+            at_fault = below(path, error.parameter) if error.parameter else ""
+            raise BuildError(at_fault if at_fault in self.decisions else path, str(error)) from None
+
+    def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
+        if len(self.instances) >= MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        group = ""
+        if self.sharing is not None and operation.weights:
+            here, shared = self.sharing
+            group = f"{shared}{place[len(here) :]}"
+            number = len({label for name, label in self.groups if name == group})
+            group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
+        self.instances.append(Instance(operation, inputs, place, group))
+        return Tensor(len(self.instances) - 1, operation.shape)
+
+    def apply(
+        self,
+        name: str,
+        given: tuple[tuple[str, type, Literal], ...],
+        x: Tensor,
+        path: str,
+        place: str,
+        normed: bool = False,
+    ) -> Tensor:
+        operation = self.operation(name, given, (x.shape,), path, normed)
+        if operation.identity:
+            return x
+        if operation.zero or (x.node is None and operation.zero_to_zero):
+            return Tensor(None, operation.shape)
+        return self.emit(operation, (self.materialise(x),), place)
+
+    def materialise(self, x: Tensor) -> int:
+        """The instance that makes a tensor; zeroes of one shape are made once, after the input's batch."""
+        if x.node is not None:
+            return x.node
+        if x.shape not in self.zeroes:
+            given = tuple((f"d{axis}", int, size) for axis, size in enumerate(x.shape.dims))
+            operation = self.operation("zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), "")
+            self.instances.append(Instance(operation, (0,), f"zeroes_{'x'.join(map(str, x.shape.dims))}", ""))
+            self.zeroes[x.shape] = len(self.instances) - 1
+        return self.zeroes[x.shape]
+
+    def merge(self, how: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
+        """sum, concat or mul of tensors, without the parts that do nothing."""
+        shapes = tuple(part.shape for part in parts)
+        operation = self.operation(how, (), shapes, path)
+        live = [part for part in parts if part.node is not None]
+        if not live or (how == "mul" and len(live) < len(parts)):
+            return Tensor(None, operation.shape)
+        if how == "concat":
+            live = list(parts)
+        if len(live) == 1:
+            return live[0]
+        if len(live) < len(parts):
+            operation = self.operation(how, (), tuple(part.shape for part in live), path)
+        return self.emit(operation, tuple([self.materialise(part) for part in live]), place)
+
+    def project(self, x: Tensor, target: Shape, keep_channels: bool, path: str, place: str) -> Tensor:
+        """x brought to a shape by a strided 1x1 convolution with norm, or a linear layer; as it is where it fits."""
+        if x.shape == target or (keep_channels and x.shape.dims[1:] == target.dims[1:] and x.shape.kind == target.kind):
+            return x
+        channels = x.shape.channels if keep_channels else target.channels
+        out = (("out", int, channels),)
+        if x.shape.kind == target.kind == "vector":
+            return self.apply("linear", out, x, path, place)
+        if x.shape.kind == target.kind == "image":
+            stride = -(-x.shape.dims[1] // target.dims[1])
+            reached = tuple((size - 1) // stride + 1 for size in x.shape.dims[1:])
+            if reached == target.dims[1:]:
+                given = (("k", int, 1), ("stride", int, stride), *out)
+                return self.apply(
+                    "batch_norm", (), self.apply("conv", given, x, path, place, True), path, f"{place}.norm"
+                )
+        raise BuildError(path, f"no projection leads from {x.shape} to {target}")
+
+    # ---------------------------------------------------- values and scopes
+
+    def value(self, value: Value, path: str, name: str, environment: Environment, cin: int) -> Literal:
+        """A constant, an expression's value, or what was decided at path."""
+        if isinstance(value, Expression):
+            environment["cin"] = cin
+            try:
+                return value.evaluate(environment)
+            except ExpressionError as error:
+                raise BuildError(name, str(error)) from None
+        return self.decisions[path] if isinstance(value, Domain) else value
+
+    def bind(self, let: Bindings, path: str, environment: Environment, cin: int) -> Environment:
+        """The environment with a scope's variables."""
+        inner = dict(environment)
+        for name, value in let:
+            place = below(path, name)
+            inner[name] = self.value(value, place, place, inner, cin)
+        return inner
+
+    def merge_kind(self, value: Value, path: str, default: str) -> str:
+        return str(self.decisions[path]) if isinstance(value, Domain) else str(value or default)
+
+    # --------------------------------------------------------------- nodes
+
+    def node(self, node: Node, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        if node.let:
+            environment = self.bind(node.let, path, environment, x.shape.channels)
+        if node.when is not None and not self.value(node.when, path, path, environment, x.shape.channels):
+            return x
+        return _WALKS[type(node)](self, node, path, place, x, environment)
+
+    def layer(self, node: LayerNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        name = node.operation
+        if isinstance(name, Domain):
+            name = self.decisions[below(path, "layer")]
+        stands = stands_for(node, str(name))
+        if not isinstance(stands, LayerNode):
+            return self.node(stands, path, place, x, environment)
+        given: list[tuple[str, type, Literal]] = []
+        norm = activation = "none"
+        for key, value in stands.parameters:
+            if isinstance(value, (Expression, Domain)):
+                value = self.value(value, f"{path}.{key}", path, environment, x.shape.channels)
+            if key == "norm":
+                norm = str(value)
+            elif key == "activation":
+                activation = str(value)
+            else:
+                given.append((key, type(value), value))
+        x = self.apply(str(name), tuple(given), x, path, place, norm != "none")
+        if norm != "none":
+            x = self.apply(NORMS.get(norm, norm), (), x, path, f"{place}.norm")
+        return x if activation == "none" else self.apply(activation, (), x, path, f"{place}.activation")
+
+    def sequence(self, node: SequenceNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        for segment, child in zip(node.segments, node.nodes, strict=True):
+            x = self.node(child, below(path, segment), below(place, segment), x, environment)
+        return x
+
+    def option(
+        self, options: Sequence[tuple[str, Node]], path: str, place: str, x: Tensor, environment: Environment
+    ) -> Tensor:
+        chosen = self.decisions[path]
+        for name, option in options:
+            if name == chosen:
+                inside, there = f"{path}.{name}", f"{place}.{name}"
+                return self.node(option, enter(inside, option), enter(there, option), x, environment)
+        raise BuildError(path, f"there is no option {chosen!r}")
+
+    def choice(self, node: ChoiceNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        return self.option(node.options, path, place, x, environment)
+
+    def repeat(self, node: RepeatNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        try:
+            environment["cin"] = x.shape.channels
+            counts = counts_of(node, environment)
+        except ExpressionError as error:
+            raise BuildError(path, str(error)) from None
+        number = counts if isinstance(counts, int) else self.decisions[below(path, "count")]
+        assert isinstance(number, int)
+        free = node.decisions == "free"
+        outer = self.sharing
+        for i in range(number):
+            here, there = (f"{path}[{i}]" if free else path), f"{place}[{i}]"
+            if node.weights == "shared":
+                self.sharing = (there, self.shared_name(place, outer))
+            x = self.node(node.body, enter(here, node.body), enter(there, node.body), x, {**environment, "i": i})
+        self.sharing = outer
+        return x
+
+    def shared_name(self, place: str, outer: tuple[str, str] | None) -> str:
+        """The name of weights that all repetitions at a place share; inside other shared repetitions they share it too."""
+        return place if outer is None else f"{outer[1]}{place[len(outer[0]) :]}"
+
+    def residual(self, node: ResidualNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        y = self.node(node.body, enter(path, node.body), enter(place, node.body), x, environment)
+        if x.shape != y.shape:
+            if node.adapt == "skip":
+                return y
+            if node.adapt == "project":
+                x = self.project(x, y.shape, False, path, below(place, "adapt"))
+            else:
+                raise BuildError(
+                    path, f"the shortcut is {x.shape}, the body yields {y.shape}; adapt: project or skip would fit them"
+                )
+        return self.merge("sum", (x, y), path, below(place, "sum"))
+
+    def join(self, how: str, adapt: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
+        """A merge; with adapt: project, parts are first brought to the shape of the first."""
+        if adapt == "project":
+            target = parts[0].shape
+            parts = [
+                self.project(part, target, how == "concat", path, f"{below(place, 'adapt')}[{number}]")
+                for number, part in enumerate(parts)
+            ]
+        return self.merge(how, parts, path, below(place, how))
+
+    def parallel(self, node: ParallelNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        parts = [
+            self.node(child, below(path, segment), below(place, segment), x, environment)
+            for segment, child in zip(node.segments, node.nodes, strict=True)
+        ]
+        how = self.merge_kind(node.merge, below(path, "merge"), "sum")
+        return self.join(how, node.adapt, parts, path, place)
+
+    def cell(self, node: CellNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        if node.pre is not None:
+            pre = "pre"
+            x = self.node(
+                node.pre,
+                enter(below(path, pre), node.pre),
+                enter(below(place, pre), node.pre),
+                x,
+                environment,
+            )
+        how = self.merge_kind(node.join, below(path, "join"), "sum")
+        tensors = [x]
+        for tensor in range(1, node.nodes + 1):
+            here, there = below(path, f"node[{tensor}]"), below(place, f"node[{tensor}]")
+            parts = []
+            for edge, source in enumerate(self.sources(node, tensor, here)):
+                step = f".edge[{edge}]"
+                parts.append(self.option(node.operations, here + step, there + step, tensors[source], environment))
+            tensors.append(self.join(how, node.adapt, parts, here, there))
+        output = self.merge_kind(node.output, below(path, "output"), "last")
+        return tensors[-1] if output == "last" else self.merge(output, tensors[1:], path, below(place, "output"))
+
+    def sources(self, node: CellNode, tensor: int, here: str) -> Sequence[int]:
+        if node.edges is None:
+            return range(tensor)
+        if node.edges.distinct:
+            chosen = self.decisions[f"{here}.inputs"]
+            assert isinstance(chosen, tuple)
+            return chosen
+        return [int(self.decisions[f"{here}.input[{edge}]"]) for edge in range(edge_count(node, tensor))]  # type: ignore[arg-type]
+
+
+_WALKS = {
+    LayerNode: _Builder.layer,
+    SequenceNode: _Builder.sequence,
+    ChoiceNode: _Builder.choice,
+    RepeatNode: _Builder.repeat,
+    ParallelNode: _Builder.parallel,
+    ResidualNode: _Builder.residual,
+    CellNode: _Builder.cell,
+}

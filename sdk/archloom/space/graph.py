@@ -1,0 +1,168 @@
+"""The canonical network of an architecture: layer instances in topological order, identity and dead parts gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from archloom.space.canonical import canonical_hash
+from archloom.space.errors import SpaceError, Violation
+from archloom.space.expressions import Scalar
+from archloom.space.ops import Operation, OperationError, Shape, resolve
+
+if TYPE_CHECKING:
+    from archloom.v1 import space_pb2
+
+
+class GraphNode(NamedTuple):
+    """A layer instance. ``inputs`` are ids of earlier nodes; nodes of one ``group`` hold the same weights ("": its own).
+
+    ``path`` says where it stands in the space and keys its weights; it is outside the hash.
+    """
+
+    id: int
+    operation: Operation
+    inputs: tuple[int, ...]
+    path: str
+    group: str
+
+    @property
+    def op(self) -> str:
+        return self.operation.name
+
+    @property
+    def version(self) -> int:
+        return self.operation.version
+
+    @property
+    def params(self) -> Mapping[str, Scalar]:
+        """Resolved parameters, defaults filled in."""
+        return dict(self.operation.parameters)
+
+    @property
+    def shape(self) -> Shape:
+        """Of its output, the batch axis left out."""
+        return self.operation.shape
+
+    @property
+    def weights_key(self) -> str:
+        """Where its weights are kept: its group's name, or its path."""
+        return self.group or self.path
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``inputs`` and ``outputs`` are name -> node id. An input is a node of operation ``input``."""
+
+    nodes: tuple[GraphNode, ...]
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+    @cached_property
+    def hash(self) -> str:
+        """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and ids play no part."""
+        return canonical_hash(
+            [(node.operation.label, node.operation.ordered, node.inputs, node.group) for node in self.nodes],
+            self.inputs,
+            self.outputs,
+        )
+
+    @cached_property
+    def parameters(self) -> int:
+        """Weights that training changes; shared ones once."""
+        shared = {node.group: node.operation.weights for node in self.nodes if node.group}
+        return sum(node.operation.weights for node in self.nodes if not node.group) + sum(shared.values())
+
+    @cached_property
+    def flops(self) -> int:
+        """Multiply-adds of one forward pass for one example, of products with weights; norms, activations and pools count nothing."""
+        return sum(node.operation.flops for node in self.nodes)
+
+    def __getitem__(self, node: int) -> GraphNode:
+        return self.nodes[node]
+
+    def to_proto(self) -> space_pb2.Graph:
+        from archloom.space.protos import write_graph
+
+        return write_graph(self)
+
+    @staticmethod
+    def from_proto(message: space_pb2.Graph) -> Graph:
+        """Raises SpaceError where it is no network, or where an operation is unknown here or of another version."""
+        from archloom.space.protos import read_graph
+
+        return read_graph(message)
+
+
+class Instance(NamedTuple):
+    """A node before pruning."""
+
+    operation: Operation
+    inputs: tuple[int, ...]
+    path: str
+    group: str
+
+
+def prune(
+    instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]
+) -> Graph:
+    """The graph of what reaches an output; inputs stay. A weight-sharing group of one is none."""
+    live = [False] * len(instances)
+    for node in (*inputs.values(), *outputs.values()):
+        live[node] = True
+    groups: dict[str, int] = {}
+    for number in range(len(instances) - 1, -1, -1):
+        if live[number]:
+            instance = instances[number]
+            for source in instance.inputs:
+                live[source] = True
+            if instance.group:
+                groups[instance.group] = groups.get(instance.group, 0) + 1
+    ids = [0] * len(instances)
+    nodes: list[GraphNode] = []
+    for number, (operation, sources, path, group) in enumerate(instances):
+        if live[number]:
+            ids[number] = len(nodes)
+            group = group if groups.get(group, 0) > 1 else ""
+            nodes.append(GraphNode(len(nodes), operation, tuple([ids[s] for s in sources]), path, group))
+    return Graph(
+        tuple(nodes),
+        {name: ids[node] for name, node in inputs.items()},
+        {name: ids[node] for name, node in outputs.items()},
+    )
+
+
+def rebuild(
+    parts: Sequence[tuple[str, int, Mapping[str, Scalar], tuple[int, ...], str, str, Shape]],
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int],
+) -> Graph:
+    """A graph from (operation, version, parameters, inputs, path, group, shape) of each node, checked; raises SpaceError."""
+    nodes: list[GraphNode] = []
+    faults: list[Violation] = []
+    for number, (name, version, parameters, sources, path, group, shape) in enumerate(parts):
+        place = f"nodes[{number}]"
+        if any(not 0 <= source < number for source in sources):
+            raise SpaceError([*faults, Violation(f"{place}.inputs", "an input is no earlier node")])
+        given = tuple((key, type(value), value) for key, value in parameters.items())
+        shapes = (shape,) if name == "input" else tuple(nodes[source].shape for source in sources)
+        try:
+            if not shapes:
+                raise OperationError(f"{name} needs an input")
+            operation = resolve(name, given, shapes)
+        except OperationError as error:
+            raise SpaceError([*faults, Violation(place, str(error))]) from None
+        if operation.version != version:
+            found = f"{name} is version {operation.version} here, the graph has version {version}"
+            faults.append(Violation(f"{place}.version", found))
+        if operation.shape != shape:
+            faults.append(Violation(f"{place}.shape", f"{name} yields {operation.shape}, the graph has {shape}"))
+        nodes.append(GraphNode(number, operation, sources, path, group))
+    for port in (*inputs.values(), *outputs.values()):
+        if not 0 <= port < len(nodes):
+            faults.append(Violation("outputs", f"there is no node {port}"))
+    if faults:
+        raise SpaceError(faults)
+    return Graph(tuple(nodes), dict(inputs), dict(outputs))

@@ -1,0 +1,112 @@
+"""Which decisions can change a shape: the others need no look at the network when an architecture is drawn.
+
+The judgement is by form alone, and errs on the side of relevant: a node keeps its input's shape when every part of it surely does.
+"""
+
+from __future__ import annotations
+
+from archloom.space.choices import Tree
+from archloom.space.composites import COMPOSITES
+from archloom.space.domains import Choice, Domain, Integer
+from archloom.space.expressions import Expression
+from archloom.space.read_values import samples
+from archloom.space.tree import (
+    CellNode,
+    ChoiceNode,
+    LayerNode,
+    Node,
+    ParallelNode,
+    RepeatNode,
+    ResidualNode,
+    SequenceNode,
+    SpaceTree,
+    Value,
+    below,
+    children,
+    enter,
+)
+
+_ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "squeeze_excite"}
+_NEVER_SHAPES = {"norm", "activation", "bias", "p", "reduction", "mode"}
+
+
+def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
+    """Paths of the decisions that may change a shape, or whether shapes fit."""
+    neutral: list[str] = []
+    exact: set[str] = set()
+    _collect(space.body, root, neutral, exact)
+    prefixes = tuple(neutral)
+
+    def spared(path: str) -> bool:
+        if path in exact or path.startswith("recipe."):
+            return True
+        return any(path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")) for prefix in prefixes)
+
+    return frozenset(path for path in tree.paths if not spared(path))
+
+
+def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None:
+    """Note the paths under which nothing matters, and the single decisions that do not. Free repetitions are left relevant."""
+    if path and keeps_shape(node):
+        neutral.append(path)
+        return
+    match node:
+        case SequenceNode() | ParallelNode():
+            for segment, child in zip(node.segments, node.nodes, strict=True):
+                _collect(child, below(path, segment), neutral, exact)
+        case ChoiceNode():
+            for name, option in node.options:
+                _collect(option, enter(below(path, name), option), neutral, exact)
+        case RepeatNode() if node.decisions != "free":
+            _collect(node.body, enter(path, node.body), neutral, exact)
+        case ResidualNode():
+            _collect(node.body, enter(path, node.body), neutral, exact)
+        case LayerNode():
+            keys = {key for key, _ in node.parameters}
+            for key, value in node.parameters:
+                if key in _NEVER_SHAPES or (key == "k" and "padding" not in keys and _odd(value)):
+                    exact.add(below(path, key))
+
+
+def keeps_shape(node: Node) -> bool:
+    """Whether the node surely yields its input's shape and cannot fail, whatever is decided inside."""
+    if any(isinstance(value, Expression) for _, value in node.let) or node.when is not None:
+        return False
+    match node:
+        case LayerNode():
+            return not isinstance(node.operation, Domain) and _layer_keeps(node, str(node.operation))
+        case SequenceNode():
+            return all(map(keeps_shape, node.nodes))
+        case ParallelNode():
+            return node.merge in ("", "sum", "mul") and all(map(keeps_shape, node.nodes))
+        case CellNode():
+            return node.join in ("", "sum", "mul") and node.output in ("", "last", "sum") and _all_keep(node)
+        case RepeatNode():
+            return not isinstance(node.count, Expression) and keeps_shape(node.body)
+        case ChoiceNode() | ResidualNode():
+            return _all_keep(node)
+    return False
+
+
+def _all_keep(node: Node) -> bool:
+    return all(map(keeps_shape, children(node)))
+
+
+def _layer_keeps(layer: LayerNode, name: str) -> bool:
+    given = dict(layer.parameters)
+    if any(isinstance(value, Expression) for value in given.values()):
+        return False
+    if name in _ELEMENTWISE or name in ("relu", "silu", "gelu"):
+        return given.get("stride", 1) == 1
+    if name in ("conv", "depthwise", "separable", "max_pool", "avg_pool"):
+        pooled = name.endswith("pool")
+        plain = not {"out", "stride", "padding", "groups"} & given.keys()
+        return plain and _odd(given.get("k", 3)) and (pooled or name in COMPOSITES or "k" in given)
+    return False
+
+
+def _odd(value: Value) -> bool:
+    """Whether every value is an odd number, for which a window is padded evenly."""
+    if isinstance(value, (int, Choice)) or (isinstance(value, Integer) and value.count <= 100):
+        return all(type(sample) is int and sample % 2 == 1 for sample in samples(value))
+    return False

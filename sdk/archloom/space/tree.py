@@ -1,0 +1,189 @@
+"""The space as a tree of frozen values: what YAML, JSON and protos are read into, and written from, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from archloom.space.domains import Domain, Literal
+from archloom.space.expressions import Expression
+
+Value = Literal | Expression | Domain
+Bindings = tuple[tuple[str, Value], ...]
+
+MAX_DEPTH = 24  # nodes inside nodes: protobuf readers stop at 100 messages inside messages, and a node takes up to three
+MAX_NODES = 20_000
+MAX_REPEAT = 1_000
+
+KINDS = {"image": 3, "seq": 2, "tokens": 1, "vector": 1}
+"""Kinds of tensor and their number of dimensions, the batch left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What all nodes have. ``where`` is the field in the source, for messages; it is no part of the meaning."""
+
+    name: str = ""
+    let: Bindings = ()
+    when: Expression | None = None
+    adapt: str = ""
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNode(Node):
+    operation: Value
+    parameters: Bindings = ()  # sorted by name
+
+    @cached_property
+    def expansions(self) -> dict[str, Node]:
+        """What the layer stands for, by operation; filled by ``composites.stands_for``."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceNode(Node):
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        return segments(self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceNode(Node):
+    options: tuple[tuple[str, Node], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatNode(Node):
+    count: Value
+    body: Node
+    decisions: str = ""  # tied (default) or free
+    weights: str = ""  # separate (default) or shared
+
+
+@dataclass(frozen=True)
+class SparseEdges:
+    k: int
+    distinct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellNode(Node):
+    """Tensors are numbered: 0 is the input, then come the nodes 1, 2, ... Dense edges when ``edges`` is None."""
+
+    nodes: int
+    edges: SparseEdges | None
+    operations: tuple[tuple[str, Node], ...]
+    pre: Node | None = None
+    join: Value = ""  # sum by default
+    output: Value = ""  # last by default
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelNode(Node):
+    nodes: tuple[Node, ...]
+    merge: Value = ""  # sum by default
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        return segments(self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualNode(Node):
+    body: Node
+
+
+@dataclass(frozen=True)
+class InputPort:
+    name: str
+    kind: str
+    shape: tuple[Value, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceTree:
+    """A whole space, read and well formed."""
+
+    inputs: tuple[InputPort, ...]
+    body: Node
+    name: str = ""
+    description: str = ""
+    let: Bindings = ()
+    outputs: tuple[str, ...] = ()
+    recipe: Bindings = ()
+    constraints: tuple[Expression, ...] = ()
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The nodes directly below."""
+    match node:
+        case SequenceNode() | ParallelNode():
+            return node.nodes
+        case ChoiceNode():
+            return tuple(option for _, option in node.options)
+        case RepeatNode() | ResidualNode():
+            return (node.body,)
+        case CellNode():
+            options = tuple(option for _, option in node.operations)
+            return options if node.pre is None else (node.pre, *options)
+    return ()
+
+
+def segments(nodes: tuple[Node, ...]) -> tuple[str, ...]:
+    """The path segments of siblings: their names; an unnamed one is called by its kind or operation, numbered from the second on."""
+    taken = {node.name for node in nodes if node.name}
+    result = []
+    for node in nodes:
+        name = node.name
+        if not name:
+            base = name = kind_of(node)
+            number = 2
+            while name in taken:
+                name = f"{base}_{number}"
+                number += 1
+            taken.add(name)
+        result.append(name)
+    return tuple(result)
+
+
+def kind_of(node: Node) -> str:
+    """``sequence``, ``choice``, ...; for a layer whose operation is fixed, the operation's name."""
+    if isinstance(node, LayerNode) and isinstance(node.operation, str):
+        return node.operation
+    return type(node).__name__.removesuffix("Node").lower()
+
+
+def below(path: str, segment: str) -> str:
+    """A path one step down."""
+    if not path or not segment:
+        return path or segment
+    return f"{path}{segment}" if segment.startswith("[") else f"{path}.{segment}"
+
+
+def enter(path: str, body: Node) -> str:
+    """The path of an only child: without a name of its own it takes its parent's."""
+    return below(path, body.name)
+
+
+def structural_names(node: Node) -> Iterator[str]:
+    """Variables that decide which decisions exist: those in ``when`` and in counts, below this node too."""
+    if node.when is not None:
+        yield from node.when.names
+    if isinstance(node, RepeatNode) and isinstance(node.count, Expression):
+        yield from node.count.names
+    for child in children(node):
+        yield from structural_names(child)
+
+
+def mentions(node: Node, name: str) -> bool:
+    """Whether a variable is read by a ``let``, a ``when`` or a count, here or below."""
+    texts = [value for _, value in node.let] + [node.when]
+    if isinstance(node, RepeatNode):
+        texts.append(node.count)
+    if any(isinstance(text, Expression) and name in text.names for text in texts):
+        return True
+    return any(mentions(child, name) for child in children(node))
