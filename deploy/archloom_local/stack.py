@@ -127,12 +127,12 @@ class LocalStack:
             self.wait_serving(process, self.strategy_addresses[name])
             tell(f"strategy {name} at {self.strategy_addresses[name]}")
         self.controllers = [self._controller(place) for place in range(self.settings.replicas)]
-        self.workers = [self._worker(place) for place in range(self.settings.workers)]
-        for process in (*self.controllers, *self.workers):
+        for process in self.controllers:
             process.start()
         for process, address in zip(self.controllers, self.addresses, strict=True):
             self.wait_serving(process, address)
             tell(f"{process.name} at {address}")
+        self.workers = [self._worker(place).start() for place in range(self.settings.workers)]
         if self.workers:
             self.workers[0].wait_until(
                 lambda: health.offers_evaluators(self.server, self.token), 120, "being registered"
@@ -152,7 +152,7 @@ class LocalStack:
             for process in group:
                 process.terminate()
             for process in group:
-                process.stop()
+                process.stop(grace_seconds=20)
         self.redis.stop()
         self.mongod.stop()
 
