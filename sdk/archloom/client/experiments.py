@@ -12,7 +12,7 @@ from archloom.client.connection import Connection, new_request_id
 from archloom.client.evidence import Report
 from archloom.client.values import Event, Experiment, Trial
 from archloom.client.watching import WatchUpdate, watch
-from archloom.errors import Violation
+from archloom.errors import InvalidInput, Violation
 from archloom.v1 import experiment_pb2 as pb
 from archloom.v1 import experiment_pb2_grpc
 
@@ -49,15 +49,17 @@ class Experiments:
             spec=spec.to_proto(),
             request_id=request_id or new_request_id(),
         )
-        return Experiment.from_proto(
-            self._connection.call(self._stub.CreateExperiment, request, 60.0).experiment
-        )
+        try:
+            answer = self._connection.call(self._stub.CreateExperiment, request, 60.0)
+        except InvalidInput as error:
+            raise InvalidInput([_of_spec(each) for each in error.violations]) from None
+        return Experiment.from_proto(answer.experiment)
 
     def validate(self, spec: ExperimentSpec) -> list[Violation]:
         """Every fault that `create` would refuse; none when it would start."""
         request = pb.ValidateExperimentRequest(parent=f"projects/{self._project}", spec=spec.to_proto())
         answer = self._connection.call(self._stub.ValidateExperiment, request, 60.0)
-        return [Violation(each.field, each.description) for each in answer.violations]
+        return [_of_spec(Violation(each.field, each.description)) for each in answer.violations]
 
     def get(self, name: str) -> Experiment:
         request = pb.GetExperimentRequest(name=self.full_name(name))
@@ -112,10 +114,10 @@ class Experiments:
         """The log from the token on (or its start), then live, until the experiment has ended."""
         return watch(self._connection, self._stub, self.full_name(name), resume_token, patience_seconds)
 
-    def front(self, name: str) -> list[Trial]:
+    def front(self, name: str) -> tuple[Trial, ...]:
         """Trials that no other of the same fidelity dominates, best first by the first objective."""
         request = pb.GetFrontRequest(name=self.full_name(name))
-        return [Trial.from_proto(each) for each in self._connection.call(self._stub.GetFront, request).trials]
+        return tuple(map(Trial.from_proto, self._connection.call(self._stub.GetFront, request).trials))
 
     def report(self, name: str) -> Report:
         request = pb.GetReportRequest(name=self.full_name(name))
@@ -136,3 +138,8 @@ class Experiments:
         request = pb.ReplayExperimentRequest(name=self.full_name(name))
         for each in self._connection.stream(self._stub.ReplayExperiment, request):
             yield ReplayedStep(each.step, each.equal, each.difference, each.steps_total)
+
+
+def _of_spec(violation: Violation) -> Violation:
+    """The path as the spec's author knows it: without the request around it."""
+    return Violation(violation.field.removeprefix("spec."), violation.message)

@@ -74,7 +74,7 @@ class Trials:
         )
         return Trial.from_proto(self._connection.call(self._stub.CancelTrial, request).trial)
 
-    def enqueue(self, experiment: str, trials: Sequence[OwnTrial], request_id: str = "") -> list[str]:
+    def enqueue(self, experiment: str, trials: Sequence[OwnTrial], request_id: str = "") -> tuple[str, ...]:
         """Brings one's own architectures into a search; answers an inbox id for each."""
         request = pb.EnqueueTrialsRequest(
             parent=self._experiment(experiment), request_id=request_id or new_request_id()
@@ -86,4 +86,4 @@ class Trials:
             )
             if each.device_seconds:
                 item.device_time.FromTimedelta(timedelta(seconds=each.device_seconds))
-        return list(self._connection.call(self._stub.EnqueueTrials, request).inbox_ids)
+        return tuple(self._connection.call(self._stub.EnqueueTrials, request).inbox_ids)

@@ -40,7 +40,11 @@ _WORDS = {
 
 def violations_of(error: ValidationError, model: type[BaseModel]) -> list[Violation]:
     """Every fault that pydantic found, in the order of the fields."""
-    return [_violation(each, model) for each in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    # Items that are at fault do not count for pydantic, which then calls their list too short.
+    faulty = {each["loc"][:1] for each in found if len(each["loc"]) > 1}
+    told = [each for each in found if each["type"] != "too_short" or each["loc"] not in faulty]
+    return [_violation(each, model) for each in told]
 
 
 def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
@@ -51,7 +55,7 @@ def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
         owner = _model_at(model, location[:-1])
         near = suggest(str(location[-1]), owner.model_fields) if owner is not None else ""
         return Violation(path, f"is not a field{near}")
-    context = dict(detail.get("ctx") or {})
+    context = {name: f"{each:g}" if isinstance(each, float) else each for name, each in _context(detail)}
     if kind == "value_error":
         return Violation(path, str(context.get("error", detail["msg"])))
     if kind == "string_pattern_mismatch":
@@ -62,6 +66,10 @@ def _violation(detail: ErrorDetails, model: type[BaseModel]) -> Violation:
     if words is None:
         return Violation(path, detail["msg"])
     return Violation(path, words.format(input=brief(detail["input"]), **context))
+
+
+def _context(detail: ErrorDetails) -> Iterable[tuple[str, Any]]:
+    return (detail.get("ctx") or {}).items()
 
 
 def pattern_in_words(pattern: str) -> str:
