@@ -17,6 +17,6 @@ def members_of(request: ProposeRequest[Any, Any]) -> tuple[Architecture, ...] | 
 
 
 def _enumerated(space: Space) -> tuple[Architecture, ...] | None:
-    if space.continuous_decisions or space.size() > SMALL:
+    if space.continuous or space.size() > SMALL:
         return None
     return tuple(space.enumerate())

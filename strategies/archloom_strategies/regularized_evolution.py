@@ -7,10 +7,10 @@ Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Archit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from archloom.space import Architecture
+from archloom.space import Architecture, SpaceError
 from archloom.strategy import (
     Capabilities,
     Observation,
@@ -103,8 +103,7 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
 
     def propose(self, request: Request) -> ProposeResult[Population]:
         before = request.state or Population()
-        size = population_size(request)
-        herd = _Herd(before, size)
+        herd = _Herd(before, population_size(request))
         made, refused = before.made, before.refused
         for event in request.observations:
             if event.kind is ObservationKind.REFUSED:
@@ -113,9 +112,9 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
                 refused = 0
             elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
                 herd.join(event, request.spec)
-        children, swept = _children(request, herd, size, made, refused, before.swept)
-        members = members_of(request) if refused >= STUCK else None
-        done = members is not None and swept == len(members) and not children
+        children, swept = _children(request, herd, made, refused, before.swept)
+        members = members_of(request)
+        done = request.count > 0 and not children and members is not None and swept == len(members)
         state = Population(
             members=tuple(herd.members),
             shapes=tuple(herd.shapes),
@@ -193,38 +192,49 @@ class _Herd:
 
 
 def _children(
-    request: Request, herd: _Herd, size: int, made: int, refused: int, swept: int
+    request: Request, herd: _Herd, made: int, refused: int, swept: int
 ) -> tuple[list[Proposal], int]:
     """Up to ``request.count`` proposals of different architectures, and how far a small space is listed
     now.
     """
     if request.count == 0:
         return [], swept
+    members = members_of(request)
     taken = {herd.architecture(member).key for member in herd.members}
-    members = members_of(request) if refused >= STUCK else None
-    listed = iter(members[swept:]) if members is not None else None
     children: list[Proposal] = []
     for _ in range(request.count):
-        for child in _candidates(request, herd, made + len(children) < size, refused, listed):
-            swept += listed is not None
-            if isinstance(child.subject, Architecture) and child.subject.key not in taken:
-                taken.add(child.subject.key)
-                children.append(child)
-                break
+        candidates = _bred(request, herd, young=made + len(children) < herd.size, stuck=refused >= STUCK)
+        child = _first_new(candidates, taken)
+        while child is None and members is not None and swept < len(members):
+            child = _first_new([Proposal(members[swept], note="listed")], taken)
+            swept += 1
+        if child is not None:
+            children.append(child)
     return children, swept
 
 
-def _candidates(
-    request: Request, herd: _Herd, young: bool, refused: int, listed: Iterator[Architecture] | None
-) -> Iterator[Proposal]:
-    """Candidates for one proposal, best source first; the caller takes the first that is new."""
-    if listed is not None:
-        yield from (Proposal(architecture, note="listed") for architecture in listed)
+def _bred(request: Request, herd: _Herd, *, young: bool, stuck: bool) -> Iterator[Proposal]:
+    """Candidates for one proposal; the caller takes the first that is new."""
+    if stuck and members_of(request) is not None:
         return
-    for _ in range(TRIES):
-        if young or not herd.members or refused >= STUCK:
-            yield Proposal(request.space.sample(request.rng), note="random")
-        else:
+    if not young and not stuck and herd.members:
+        for _ in range(TRIES):
             parent = herd.tournament(request)
-            child = request.space.mutate(herd.architecture(parent), request.rng)
+            try:
+                child = request.space.mutate(herd.architecture(parent), request.rng)
+            except SpaceError:
+                # No decision of this parent has a second value that holds.
+                continue
             yield Proposal(child, parents=(parent.trial,), note="mutation")
+    for _ in range(TRIES):
+        yield Proposal(request.space.sample(request.rng), note="random")
+
+
+def _first_new(candidates: Iterable[Proposal], taken: set[str]) -> Proposal | None:
+    """The first whose architecture is not in ``taken``, where it is added."""
+    for candidate in candidates:
+        key = candidate.architecture.key
+        if key not in taken:
+            taken.add(key)
+            return candidate
+    return None

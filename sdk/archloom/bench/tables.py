@@ -54,7 +54,7 @@ def arch_keys() -> Keys:
 
 def decision_keys(space: Space) -> Keys:
     """One column for each decision's path; a cell is empty where the decision is not reachable."""
-    paths = tuple(sorted(space.paths))
+    paths = tuple(sorted(info.path for info in space.decisions()))
     return Keys(paths, lambda architecture: tuple(_cell(architecture.decisions.get(path)) for path in paths))
 
 

@@ -33,8 +33,11 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-class _Cold(Exception):
-    """The replica lacks something that it may ask for; ``need`` is the answer that asks."""
+class _Cold(BaseException):
+    """The replica lacks something that it may ask for; ``need`` is the answer that asks.
+
+    No Exception, since it passes through the strategy's own code, whose handlers are not meant.
+    """
 
     def __init__(self, **need: Any) -> None:
         self.need = need
@@ -118,13 +121,18 @@ class StrategyRuntime:
                 read_history=lambda: self._history(request),
                 memo=lambda key, make: self._derived.get_or_make((search.spec.space.digest, key), make),
             )
-            result = self.strategy.propose(asked)
-            return self._answer(request, result)
+            return self._answer(request, self._proposed(asked))
         except _Cold as cold:
             return strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step, **cold.need)
-        except (InvalidInput, InternalError):
+
+    def _proposed(self, asked: ProposeRequest[Any, Any]) -> ProposeResult[Any]:
+        try:
+            return self.strategy.propose(asked)
+        except InternalError:
             raise
         except Exception as error:
+            # An InvalidInput, too: the strategy's inputs were checked, so its space's complaints are its
+            # own doing.
             raise self._failure("propose", error) from error
 
     # What the request leaves out because a warm replica has it.
@@ -186,7 +194,10 @@ class StrategyRuntime:
         try:
             spec = convert.spec_value(message)
         except SpaceError as error:
-            faults.append(Violation("space", str(error)))
+            faults += (
+                Violation(f"space.{each.field}" if each.field else "space", each.message)
+                for each in error.violations
+            )
         else:
             faults += self._misfits(spec)
         if faults or spec is None or settings is None:

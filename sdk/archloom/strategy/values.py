@@ -264,6 +264,13 @@ class Proposal:
     """The trials it was made from, by number."""
     note: str = ""
 
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture that is proposed. Raises TypeError for a supernet job."""
+        if isinstance(self.subject, SupernetJob):
+            raise TypeError("a supernet job proposes no single architecture")
+        return self.subject
+
 
 @dataclass(frozen=True)
 class ProposeResult(Generic[StateT]):

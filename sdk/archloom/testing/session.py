@@ -192,6 +192,13 @@ class Session:
         self._tell(trial, strategy_pb2.OBSERVATION_KIND_ACCEPTED)
         return trial
 
+    def enqueue(self, proposal: strategy_pb2.Proposal) -> SessionTrial:
+        """A user's own architecture becomes a trial."""
+        self._trials += 1
+        trial = SessionTrial(self._trials, 0, 0, proposal)
+        self._tell(trial, strategy_pb2.OBSERVATION_KIND_ENQUEUED)
+        return trial
+
     def refuse(self, ordinal: int, proposal: strategy_pb2.Proposal, reason: str) -> None:
         refused = SessionTrial(0, self.step, ordinal, proposal)
         self._tell(refused, strategy_pb2.OBSERVATION_KIND_REFUSED, reason=reason)
