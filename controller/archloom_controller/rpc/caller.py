@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from archloom.errors import Unauthenticated
 
+from archloom_controller.interfaces import principal
+
 ANYONE = "anyone"
 TOKEN_HOLDER = "token"
 
@@ -35,6 +37,7 @@ def current_caller() -> Caller:
 
 def set_caller(caller: Caller) -> None:
     _current.set(caller)
+    principal.set(caller.principal)
 
 
 class Gate:

@@ -7,10 +7,10 @@ import secrets
 from dataclasses import dataclass
 
 import grpc
-from archloom.errors import ArchloomError, InternalError, InvalidInput, Unavailable
+from archloom.errors import ArchloomError, InternalError, InvalidInput, Unavailable, Unimplemented
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WTimeoutError
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ def refusal(error: Exception, method: str) -> Refusal:
 def _known(error: Exception, method: str) -> ArchloomError:
     if isinstance(error, ArchloomError):
         return error
+    if isinstance(error, NotImplementedError):
+        return Unimplemented(f"{method} is not there yet")
     if is_outage(error):
         _log.warning("%s: the database cannot be used: %s", method, error)
         return Unavailable("the database cannot be reached now; try again", retry_after_seconds=1.0)

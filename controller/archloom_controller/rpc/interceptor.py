@@ -30,10 +30,24 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _OURS = "/archloom.v1."
 #: Services that answer without a token: probes carry none.
 _OPEN = ("/grpc.health.v1.",)
-#: Their whole answer is a list of faults, so the handler reports broken rules among the others.
-_REPORTS_FAULTS = frozenset({"ValidateExperiment", "ValidateSpace"})
-#: Calls that change nothing may simply be dropped when the caller leaves.
-_READING = ("Get", "List", "Validate", "Describe", "Sample", "Mutate", "Cross", "Encode", "Enumerate")
+#: Their handlers check the rules: because the answer lists every fault, or because one bad message of a
+#: plugin voids a step and not its stream.
+_CHECK_THEMSELVES = frozenset({"ValidateExperiment", "ValidateSpace", "Attach"})
+#: Calls that change nothing may simply be dropped when the caller leaves. So may the wait for a lease: a
+#: lease whose answer is lost comes back with its request_id, or to the reaper; and none may go to a worker
+#: that has left.
+_DROPPED = (
+    "Get",
+    "List",
+    "Validate",
+    "Describe",
+    "Sample",
+    "Mutate",
+    "Cross",
+    "Encode",
+    "Enumerate",
+    "LeaseTrials",
+)
 
 
 class Edge(grpc.aio.ServerInterceptor):
@@ -121,7 +135,7 @@ class Edge(grpc.aio.ServerInterceptor):
     def parse(self, method: MethodDescriptor, handler: Any, data: bytes) -> Any:
         """The request, if it keeps the rules. Raises InvalidInput with every fault."""
         faults = self._rules.parse(method.input_type.full_name, data)
-        if faults and (method.name not in _REPORTS_FAULTS or not _readable(handler, data)):
+        if faults and (method.name not in _CHECK_THEMSELVES or not _readable(handler, data)):
             raise InvalidInput(faults)
         return handler.request_deserializer(data)
 
@@ -178,7 +192,7 @@ class _Call:
         self._method = method
         self._handler = handler
         self._name = f"{method.containing_service.name}/{method.name}"
-        self._reads = method.name.startswith(_READING)
+        self._dropped = method.name.startswith(_DROPPED)
 
     async def unary(self, data: bytes, context: Any) -> Any:
         edge = self._edge
@@ -186,7 +200,7 @@ class _Call:
             caller = edge.admit(context)
             request = edge.parse(self._method, self._handler, data)
             work = self._handler.unary_unary(request, context)
-            return await (work if self._reads else edge.shielded(caller, self._name, work))
+            return await (work if self._dropped else edge.shielded(caller, self._name, work))
 
     async def stream(self, data: bytes, context: Any) -> AsyncIterator[Any]:
         edge = self._edge
