@@ -1,0 +1,109 @@
+"""``python -m archloom_evaluators``: a Celery worker that evaluates trials of one device class."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+
+from archloom_evaluators.worker.metrics import clean_folder, prepare_folder, serve
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs until SIGTERM; 1 when it cannot start, with a sentence on standard error."""
+    parser = argparse.ArgumentParser(
+        prog="archloom_evaluators",
+        description="A worker that evaluates trials. Its settings are environment variables that begin with ARCHLOOM_.",
+    )
+    parser.add_argument("--concurrency", type=int, default=1, help="processes that evaluate side by side (1)")
+    parser.add_argument(
+        "--queues", default="", help="Celery queues, by commas (that of ARCHLOOM_DEVICE_CLASS)"
+    )
+    options = parser.parse_args(argv)
+    if options.concurrency < 1:
+        parser.error("--concurrency must be at least 1")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for noisy in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    from pydantic import ValidationError
+
+    from archloom_evaluators.settings import worker_settings
+    from archloom_evaluators.validation import explain
+
+    try:
+        settings = worker_settings()
+    except ValidationError as error:
+        print(f"archloom worker: {explain('ARCHLOOM', error)}", file=sys.stderr)
+        return 1
+    problem = unreachable(settings.server, settings.broker_url)
+    if problem:
+        print(f"archloom worker: {problem}", file=sys.stderr)
+        return 1
+    return run(options.concurrency, [queue for queue in options.queues.split(",") if queue])
+
+
+def unreachable(server: str, broker_url: str) -> str:
+    """What to do about a controller or a broker that does not answer; empty when both do."""
+    from kombu.connection import Connection
+
+    host, _, port = server.rpartition(":")
+    try:
+        # A bare connection: gRPC must not be started before the pool forks.
+        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=5.0).close()
+    except (OSError, ValueError) as error:
+        return (
+            f"no controller answers at {server} ({error}); start it, or set ARCHLOOM_SERVER to its HOST:PORT"
+        )
+    try:
+        with Connection(broker_url, connect_timeout=5.0) as connection:  # type: ignore[no-untyped-call]
+            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=6.0)
+    except Exception as error:
+        return f"no broker answers at {_without_password(broker_url)} ({error}); start it, or set ARCHLOOM_BROKER_URL"
+    return ""
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def run(concurrency: int, queues: list[str]) -> int:
+    """Runs the Celery worker in this process."""
+    prepare_folder()
+
+    from archloom.wakeup import queue_of
+
+    from archloom_evaluators.app import build_app
+    from archloom_evaluators.settings import worker_settings
+
+    settings = worker_settings()
+    # Read by torch and its libraries when a pool process imports them.
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    worker = build_app(settings).Worker(
+        pool="prefork",
+        concurrency=concurrency,
+        queues=queues or [queue_of(settings.device_class)],
+        hostname=f"{settings.device_class}-{os.getpid()}@{socket.gethostname()}",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        loglevel="INFO",
+        optimization="fair",
+    )
+    server = serve(settings.metrics_listen) if settings.metrics_listen else None
+    try:
+        worker.start()
+    finally:
+        if server is not None:
+            server.close()
+        clean_folder()
+    return int(worker.exitcode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

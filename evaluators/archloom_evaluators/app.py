@@ -1,0 +1,113 @@
+"""The Celery application: a message says that a queue has work, and nothing more. LeaseTrials decides who does what."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from archloom.wakeup import TASK, queue_of
+from celery import Celery, signals
+
+from archloom_evaluators.settings import WorkerSettings, worker_settings
+from archloom_evaluators.worker.process import WorkerProcess
+
+log = logging.getLogger("archloom.worker")
+
+_fork = multiprocessing.get_context("fork")
+
+
+class Stop(threading.Event):
+    """Set when this worker is to end: by a signal to the process, by its parent, or when the parent is gone."""
+
+    #: Made before the fork: the parent sets it, every pool process sees it.
+    shared = _fork.Event()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parent = os.getppid()
+
+    def is_set(self) -> bool:
+        return super().is_set() or Stop.shared.is_set() or os.getppid() != self._parent
+
+
+_process: WorkerProcess | None = None
+_busy = False
+
+
+def build_app(settings: WorkerSettings | None = None) -> Celery:
+    """The application, its one task included."""
+    settings = settings or worker_settings()
+    app = Celery("archloom", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_backend=None,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_default_queue=queue_of(settings.device_class),
+        # A busy worker must not hoard wake-ups that an idle one could follow.
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=settings.broker_url.startswith(("redis", "rediss", "sentinel")),
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_proc_alive_timeout=60.0,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+    )
+    app.task(wake, name=TASK, ignore_result=True)
+    return app
+
+
+def wake(*arguments: Any, **named: Any) -> None:
+    """Follows a wake-up. What the message carries is a hint; one that cannot be read is refused and the worker goes on."""
+    global _busy
+    payload = arguments[0] if len(arguments) == 1 and not named else None
+    if not isinstance(payload, dict) or not isinstance(payload.get("device_class"), str):
+        log.error("refused a task that is not a wake-up: %.200r %.200r", arguments, named)
+        return
+    process = _pool_process()
+    _busy = True
+    try:
+        process.drain()
+    finally:
+        _busy = False
+    if process.loop.wants_fresh_process:
+        log.warning("ran out of memory: this process ends, a fresh one takes its place")
+        process.close()
+        # Billiard starts another process for one that ends; what must be told has been told.
+        os._exit(0)
+    if process.stop.is_set() and os.getppid() != process.stop._parent:  # type: ignore[attr-defined]
+        os._exit(0)
+
+
+def _pool_process() -> WorkerProcess:
+    global _process
+    if _process is None:
+        _process = WorkerProcess(worker_settings(), Stop())
+        _process.start()
+    return _process
+
+
+def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
+    # An idle process ends at once; a busy one lets its attempts yield first, and the task's end follows.
+    if not _busy:
+        raise SystemExit(0)
+    if _process is not None:
+        _process.stop.set()
+
+
+@signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _begin_process(**_: Any) -> None:
+    signal.signal(signal.SIGTERM, _on_terminate)
+    _pool_process()
+
+
+@signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
+def _stop_pool(**_: Any) -> None:
+    Stop.shared.set()

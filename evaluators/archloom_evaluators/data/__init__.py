@@ -1,0 +1,1 @@
+"""Data sets with fixed splits: read-only arrays, the test part sealed."""

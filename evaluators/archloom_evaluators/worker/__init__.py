@@ -1,0 +1,1 @@
+"""The worker: leases trials, runs them, reports; whatever the evaluator."""
