@@ -22,6 +22,12 @@ class Outcome:
         return self.experiment.spec.objectives
 
     @property
+    def front_metrics(self) -> list[str]:
+        """The columns of the front: the objectives, and the parameters in any case."""
+        names = [each.metric for each in self.objectives]
+        return names if "parameters" in names else [*names, "parameters"]
+
+    @property
     def winner(self) -> Finalist | None:
         """The finalist that won by validation, None before it is fixed."""
         name = self.report.winner
