@@ -85,7 +85,8 @@ def test_the_base_installation_has_the_client_alone(python: Path) -> None:
         "from importlib.util import find_spec\n"
         "import archloom\n"
         "archloom.Client, archloom.Space, archloom.Strategy, archloom.ExperimentSpec\n"
-        "print(json.dumps([name for name in ('torch', 'numpy', 'pymongo', 'celery', 'buf') if find_spec(name)]))",
+        "names = ('torch', 'numpy', 'pymongo', 'celery', 'buf')\n"
+        "print(json.dumps([name for name in names if find_spec(name)]))",
     )
     assert found == []
 
