@@ -1,230 +1,18 @@
-"""A real gRPC server with canned answers, and an experiment that never ran, for client, command line, reports."""
+"""The client against a fake server, and a finished search, for every suite of the SDK."""
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent import futures
-from dataclasses import dataclass, field
-from typing import Any
 
 import grpc
 import pytest
 from archloom.client import Client, Experiment, Report, Trial
 from archloom.report import Outcome
 from archloom.space import Space, load_preset
-from archloom.spec import ExperimentSpec
-from archloom.v1 import (
-    artifact_pb2,
-    artifact_pb2_grpc,
-    common_pb2,
-    experiment_pb2,
-    experiment_pb2_grpc,
-    registry_pb2,
-    registry_pb2_grpc,
-    trial_pb2,
-    trial_pb2_grpc,
-)
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
-
-NAME = "projects/default/experiments/sample"
-
-
-def refuse(
-    context: grpc.ServicerContext,
-    code: grpc.StatusCode,
-    message: str = "",
-    reason: str = "",
-    violations: dict[str, str] | None = None,
-    retry_after: float | None = None,
-) -> None:
-    """Ends a call as the controller does: a status with google.rpc details."""
-    details = []
-    if violations:
-        fields = [
-            error_details_pb2.BadRequest.FieldViolation(field=name, description=text)
-            for name, text in violations.items()
-        ]
-        details.append(error_details_pb2.BadRequest(field_violations=fields))
-    if reason:
-        details.append(error_details_pb2.ErrorInfo(reason=reason, domain="archloom"))
-    if retry_after is not None:
-        delay = Duration(nanos=int(retry_after * 1e9))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    packed = []
-    for each in details:
-        packed.append(AnyMessage())
-        packed[-1].Pack(each)
-    status = status_pb2.Status(code=code.value[0], message=message, details=packed)
-    context.abort_with_status(rpc_status.to_status(status))
-
-
-@dataclass
-class FakeServer:
-    """What it answers, what it was asked, and how often each method fails first."""
-
-    experiment: experiment_pb2.Experiment = field(default_factory=experiment_pb2.Experiment)
-    trials: list[trial_pb2.Trial] = field(default_factory=list)
-    report: experiment_pb2.Report = field(default_factory=experiment_pb2.Report)
-    #: Streams of WatchExperiment, one a call: answers, or a function that ends the call.
-    watches: list[list[Any]] = field(default_factory=list)
-    replayed: list[experiment_pb2.ReplayExperimentResponse] = field(default_factory=list)
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    #: By method: functions that end the call, used up one by one before it answers.
-    failures: dict[str, list[Callable[[grpc.ServicerContext], None]]] = field(default_factory=dict)
-    calls: list[tuple[str, Any]] = field(default_factory=list)
-    metadata: list[dict[str, str]] = field(default_factory=list)
-    #: A download is cut after so many chunks, once for each entry.
-    cuts: list[int] = field(default_factory=list)
-    uploads: dict[str, bytearray] = field(default_factory=dict)
-    address: str = ""
-
-    def took(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
-        self.calls.append((method, request))
-        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
-        if self.failures.get(method):
-            self.failures[method].pop(0)(context)
-
-    def asked(self, method: str) -> list[Any]:
-        return [request for name, request in self.calls if name == method]
-
-
-class _Experiments(experiment_pb2_grpc.ExperimentServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def CreateExperiment(self, request, context):
-        self.fake.took("CreateExperiment", request, context)
-        self.fake.experiment.spec.CopyFrom(request.spec)
-        return experiment_pb2.CreateExperimentResponse(experiment=self.fake.experiment)
-
-    def GetExperiment(self, request, context):
-        self.fake.took("GetExperiment", request, context)
-        if request.name != NAME:
-            refuse(context, grpc.StatusCode.NOT_FOUND, f"There is no {request.name}.", "NOT_FOUND")
-        return experiment_pb2.GetExperimentResponse(experiment=self.fake.experiment)
-
-    def ListExperiments(self, request, context):
-        self.fake.took("ListExperiments", request, context)
-        page = int(request.page_token or 0)
-        token = str(page + 1) if page < 2 else ""
-        return experiment_pb2.ListExperimentsResponse(
-            experiments=[self.fake.experiment], next_page_token=token
-        )
-
-    def PauseExperiment(self, request, context):
-        self.fake.took("PauseExperiment", request, context)
-        self.fake.experiment.state = experiment_pb2.EXPERIMENT_STATE_PAUSED
-        return experiment_pb2.PauseExperimentResponse(experiment=self.fake.experiment)
-
-    def DeleteExperiment(self, request, context):
-        self.fake.took("DeleteExperiment", request, context)
-        return experiment_pb2.DeleteExperimentResponse()
-
-    def WatchExperiment(self, request, context):
-        self.fake.took("WatchExperiment", request, context)
-        for each in self.fake.watches.pop(0) if self.fake.watches else []:
-            if callable(each):
-                each(context)
-            else:
-                yield each
-
-    def GetFront(self, request, context):
-        self.fake.took("GetFront", request, context)
-        return experiment_pb2.GetFrontResponse(trials=self.fake.report.front)
-
-    def GetReport(self, request, context):
-        self.fake.took("GetReport", request, context)
-        return experiment_pb2.GetReportResponse(report=self.fake.report)
-
-    def ReplayExperiment(self, request, context):
-        self.fake.took("ReplayExperiment", request, context)
-        yield from self.fake.replayed
-
-
-class _Trials(trial_pb2_grpc.TrialServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def GetTrial(self, request, context):
-        self.fake.took("GetTrial", request, context)
-        return trial_pb2.GetTrialResponse(trial=self.fake.trials[0])
-
-    def ListTrials(self, request, context):
-        self.fake.took("ListTrials", request, context)
-        start, size = int(request.page_token or 0), min(request.page_size or 5, 5)
-        found = [each for each in self.fake.trials if not request.roles or each.role in request.roles]
-        token = str(start + size) if start + size < len(found) else ""
-        return trial_pb2.ListTrialsResponse(trials=found[start : start + size], next_page_token=token)
-
-
-class _Registry(registry_pb2_grpc.RegistryServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def ListStrategies(self, request, context):
-        self.fake.took("ListStrategies", request, context)
-        answer = registry_pb2.ListStrategiesResponse()
-        first = answer.strategies.add(name="strategies/random", address="127.0.0.1:1", serving=True)
-        first.description.name, first.description.version = "random", "1"
-        answer.strategies.add(name="strategies/mine", problem="no answer")
-        return answer
-
-    def ListWorkers(self, request, context):
-        self.fake.took("ListWorkers", request, context)
-        return registry_pb2.ListWorkersResponse(
-            workers=[registry_pb2.Worker(name="workers/w1", device_class="cpu", attempts=1, busy_share=0.9)]
-        )
-
-
-class _Artifacts(artifact_pb2_grpc.ArtifactServiceServicer):
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-
-    def CreateUpload(self, request, context):
-        self.fake.took("CreateUpload", request, context)
-        if request.digest in self.fake.blobs:
-            return artifact_pb2.CreateUploadResponse(artifact=artifact_of(request.digest, self.fake))
-        self.fake.uploads.setdefault(request.digest, bytearray())
-        return artifact_pb2.CreateUploadResponse(upload_id=request.digest, chunk_bytes=1000)
-
-    def UploadChunk(self, request, context):
-        self.fake.took("UploadChunk", request, context)
-        stored = self.fake.uploads[request.upload_id]
-        if request.offset > len(stored):
-            refuse(context, grpc.StatusCode.ABORTED, "a gap", "CONFLICT")
-        stored[request.offset : request.offset + len(request.data)] = request.data
-        return artifact_pb2.UploadChunkResponse(received_bytes=len(stored))
-
-    def GetUpload(self, request, context):
-        self.fake.took("GetUpload", request, context)
-        return artifact_pb2.GetUploadResponse(received_bytes=len(self.fake.uploads[request.upload_id]))
-
-    def FinishUpload(self, request, context):
-        self.fake.took("FinishUpload", request, context)
-        data = bytes(self.fake.uploads[request.upload_id])
-        assert hashlib.sha256(data).hexdigest() == request.upload_id
-        self.fake.blobs[request.upload_id] = data
-        return artifact_pb2.FinishUploadResponse(artifact=artifact_of(request.upload_id, self.fake))
-
-    def ReadArtifact(self, request, context):
-        self.fake.took("ReadArtifact", request, context)
-        data = self.fake.blobs[request.name.rpartition("/")[2]]
-        cut = self.fake.cuts.pop(0) if self.fake.cuts else None
-        for number, start in enumerate(range(request.offset, len(data), 1000)):
-            if number == cut:
-                refuse(context, grpc.StatusCode.UNAVAILABLE, "cut")
-            yield artifact_pb2.ReadArtifactResponse(data=data[start : start + 1000])
-
-
-def artifact_of(digest: str, fake: FakeServer, kind: str = "weights") -> common_pb2.ArtifactRef:
-    return common_pb2.ArtifactRef(
-        name=f"projects/default/artifacts/{digest}", size_bytes=len(fake.blobs.get(digest, b"")), kind=kind
-    )
+from fake_server import FakeServer, add_services
+from sample_search import Sample, sample_messages
 
 
 @pytest.fixture
@@ -232,10 +20,7 @@ def fake() -> Iterator[FakeServer]:
     """The server, on a socket of its own, before anything was put in."""
     state = FakeServer()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
-    experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(_Experiments(state), server)
-    trial_pb2_grpc.add_TrialServiceServicer_to_server(_Trials(state), server)
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(_Registry(state), server)
-    artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(_Artifacts(state), server)
+    add_services(state, server)
     state.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield state
@@ -243,14 +28,16 @@ def fake() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def client(fake: FakeServer) -> Iterator[Client]:
-    """A client whose pauses are written down in `client.pauses` and take no time."""
+def pauses() -> list[float]:
+    """Seconds that `client` waited before it tried again; the waiting itself takes no time."""
+    return []
+
+
+@pytest.fixture
+def client(fake: FakeServer, pauses: list[float]) -> Iterator[Client]:
     with Client(fake.address) as made:
-        connection = made._connection
-        pauses: list[float] = []
-        connection.sleep = pauses.append
-        connection.rng = random.Random(1)
-        made.pauses = pauses  # type: ignore[attr-defined]
+        made._connection.sleep = pauses.append
+        made._connection.rng = random.Random(1)
         yield made
 
 
@@ -260,134 +47,16 @@ def space() -> Space:
 
 
 @pytest.fixture
-def sample(space: Space) -> tuple[experiment_pb2.Experiment, list[trial_pb2.Trial], experiment_pb2.Report]:
+def sample(space: Space) -> Sample:
     """A finished search: 12 trials, 4 controls, two finalists of two seeds, a winner, its test score."""
     return sample_messages(space)
 
 
 @pytest.fixture
-def outcome(
-    sample: tuple[experiment_pb2.Experiment, list[trial_pb2.Trial], experiment_pb2.Report],
-) -> Outcome:
+def outcome(sample: Sample) -> Outcome:
     experiment, trials, report = sample
     return Outcome(
         Experiment.from_proto(experiment),
         Report.from_proto(report),
         [Trial.from_proto(each) for each in trials],
     )
-
-
-def sample_messages(
-    space: Space,
-) -> tuple[experiment_pb2.Experiment, list[trial_pb2.Trial], experiment_pb2.Report]:
-    rng = random.Random(5)
-    spec = ExperimentSpec.from_dict(
-        {
-            "name": "Digits <script>alert(1)</script>",
-            "task": {"dataset": "digits"},
-            "space": "nasbench201",
-            "objectives": [{"maximize": "val_accuracy"}, {"minimize": "parameters"}],
-            "constraints": ["parameters <= 2000000"],
-            "strategy": {"name": "regularized-evolution", "settings": {"population": 6}},
-            "budget": {"trials": 16},
-            "control": {"share": 0.25},
-            "finalists": {"count": 2, "seeds": 2, "exports": ["onnx"]},
-        }
-    )
-    resolved = spec.to_proto()
-    resolved.space.space.CopyFrom(space.to_proto())
-    trials = []
-    for number in range(1, 17):
-        role = trial_pb2.TRIAL_ROLE_CONTROL if number % 4 == 0 else trial_pb2.TRIAL_ROLE_SEARCH
-        trials.append(_trial(space, rng, number, role, 0.85 + 0.006 * number + rng.uniform(0, 0.02)))
-    trials[4].state = trial_pb2.TRIAL_STATE_FAILED
-    trials[4].failure.reason = common_pb2.FAILURE_REASON_DIVERGED
-    trials[4].failure.message = "The loss became NaN in epoch 2."
-    del trials[4].metrics[:]
-    report = experiment_pb2.Report(experiment=NAME, winner=f"{NAME}/trials/15")
-    report.create_time.FromJsonString("2026-01-02T03:10:00Z")
-    report.front.extend([trials[14], trials[9], trials[2]])
-    _compare(report.control)
-    for source in (15, 10):
-        finalist = report.finalists.add(
-            trial=f"{NAME}/trials/{source}", validation_mean=0.97, validation_stddev=0.0042, test_mean=0.968
-        )
-        finalist.architecture.CopyFrom(trials[source - 1].architecture)
-        for seed in (0, 1):
-            run = _trial(space, rng, 17 + 2 * (source == 10) + seed, trial_pb2.TRIAL_ROLE_FINALIST, 0.97)
-            run.seed, run.source_trial = seed, source
-            finalist.runs.append(run)
-    _win(report, space, trials[14])
-    experiment = experiment_pb2.Experiment(
-        name=NAME,
-        spec=resolved,
-        spec_revision=1,
-        state=experiment_pb2.EXPERIMENT_STATE_SUCCEEDED,
-        phase=experiment_pb2.EXPERIMENT_PHASE_DONE,
-        trials=experiment_pb2.TrialCounts(completed=15, failed=1),
-        trials_charged=16,
-        device_seconds_charged=412.5,
-        winner=report.winner,
-        sequence=4,
-    )
-    experiment.create_time.FromJsonString("2026-01-02T03:04:05Z")
-    experiment.end_time.FromJsonString("2026-01-02T03:09:05Z")
-    return experiment, trials, report
-
-
-def _trial(space: Space, rng: random.Random, number: int, role: int, accuracy: float) -> trial_pb2.Trial:
-    architecture = space.sample(rng)
-    graph = space.graph(architecture, classes=10)
-    trial = trial_pb2.Trial(
-        name=f"{NAME}/trials/{number}",
-        number=number,
-        state=trial_pb2.TRIAL_STATE_COMPLETED,
-        role=role,
-        architecture=architecture.to_proto(),
-        device_seconds=20.0 + number,
-    )
-    for name, value in (("val_accuracy", accuracy), ("parameters", float(graph.parameters))):
-        trial.metrics.add(name=name, value=value)
-    for epoch in range(1, 9):
-        point = trial.measurements.add(progress=epoch)
-        point.metrics.add(name="val_accuracy", value=accuracy - 0.4 / epoch**1.5)
-    return trial
-
-
-def _compare(control: experiment_pb2.ControlComparison) -> None:
-    control.strategy_first.CopyFrom(
-        experiment_pb2.SampleSummary(trials=4, best=0.915, median=0.9, device_seconds=90)
-    )
-    control.strategy_all.CopyFrom(
-        experiment_pb2.SampleSummary(trials=12, failed=1, best=0.957, median=0.92, device_seconds=320)
-    )
-    control.controls.CopyFrom(
-        experiment_pb2.SampleSummary(trials=4, best=0.945, median=0.91, device_seconds=92)
-    )
-    control.matched_trials = 4
-    control.margin, control.p_value, control.probability_better = -0.03, 0.31, 0.58
-    control.verdict = experiment_pb2.VERDICT_NOT_SHOWN
-    control.statement = "Not shown to be better than random search: over 4 trials each, the margin is -0.03."
-
-
-def _win(report: experiment_pb2.Report, space: Space, winner: trial_pb2.Trial) -> None:
-    from archloom.space import Architecture
-
-    report.winner_fixed_time.FromJsonString("2026-01-02T03:08:00Z")
-    report.test_opened_time.FromJsonString("2026-01-02T03:08:30Z")
-    report.tied_with.append(f"{NAME}/trials/10")
-    report.test.CopyFrom(
-        experiment_pb2.TestScore(
-            trial=f"{NAME}/trials/17",
-            metric="test_accuracy",
-            value=0.971,
-            lower=0.9587,
-            upper=0.9797,
-            examples=1000,
-        )
-    )
-    for name, value in (("val_accuracy", 0.97), ("latency_ms", 1.234), ("latency_spread_ms", 0.08)):
-        report.winner_metrics.add(name=name, value=value)
-    architecture = Architecture.from_proto(winner.architecture)
-    report.winner_graph.CopyFrom(space.graph(architecture, classes=10).to_proto())
-    report.notes.append("The controls were 4 trials: few.")
