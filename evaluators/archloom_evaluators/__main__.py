@@ -51,19 +51,33 @@ def unreachable(server: str, broker_url: str) -> str:
     """What to do about a controller or a broker that does not answer; empty when both do."""
     from kombu.connection import Connection
 
-    host, _, port = server.rpartition(":")
-    try:
-        # A bare connection: gRPC must not be started before the pool forks.
-        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=5.0).close()
-    except (OSError, ValueError) as error:
+    problems = [_problem(address) for address in _addresses(server)]
+    if all(problems):
         return (
-            f"no controller answers at {server} ({error}); start it, or set ARCHLOOM_SERVER to its HOST:PORT"
+            f"no controller answers at {server} ({problems[0]}); start it, or set ARCHLOOM_SERVER to its"
+            " HOST:PORT"
         )
     try:
         with Connection(broker_url, connect_timeout=5.0) as connection:  # type: ignore[no-untyped-call]
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=6.0)
     except Exception as error:
         return f"no broker answers at {_without_password(broker_url)} ({error}); start it, or set ARCHLOOM_BROKER_URL"
+    return ""
+
+
+def _addresses(server: str) -> list[str]:
+    """Several controllers stand as gRPC writes them: ``ipv4:HOST:PORT,HOST:PORT``."""
+    return server.removeprefix("ipv4:").removeprefix("ipv6:").split(",")
+
+
+def _problem(address: str) -> str:
+    """Why nothing answers at HOST:PORT; empty when something does."""
+    host, _, port = address.rpartition(":")
+    try:
+        # A bare connection: gRPC must not be started before the pool forks.
+        socket.create_connection((host.strip("[]") or "127.0.0.1", int(port)), timeout=5.0).close()
+    except (OSError, ValueError) as error:
+        return str(error)
     return ""
 
 
