@@ -69,6 +69,7 @@ class _Builder:
         self.space = space
         self.decisions = decisions
         self.instances: list[Instance] = []
+        self.places: set[str] = set()
         self.zeroes: dict[Shape, int] = {}
         self.sharing: tuple[str, str] | None = None  # a shared repetition's place, and the name of all of them
         self.groups: dict[tuple[str, bytes], str] = {}
@@ -92,8 +93,8 @@ class _Builder:
 
     def head(self, x: Tensor, classes: int) -> Tensor:
         if x.shape.kind != "vector":
-            x = self.apply("global_pool", (), x, "head.pool", "head.pool")
-        return self.apply("linear", (("out", int, classes),), x, "head.linear", "head.linear")
+            x = self.apply("global_pool", (), x, "task.pool", "task.pool")
+        return self.apply("linear", (("out", int, classes),), x, "task.linear", "task.linear")
 
     # ------------------------------------------------------------ emission
 
@@ -114,6 +115,9 @@ class _Builder:
     def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
         if len(self.instances) >= MAX_INSTANCES:
             raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        while place in self.places:  # such as two sums, of a residual and of the residual that is its body
+            place += "'"
+        self.places.add(place)
         group = ""
         if self.sharing is not None and operation.weights:
             here, shared = self.sharing
@@ -146,7 +150,7 @@ class _Builder:
         if x.shape not in self.zeroes:
             given = tuple((f"d{axis}", int, size) for axis, size in enumerate(x.shape.dims))
             operation = self.operation("zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), "")
-            self.instances.append(Instance(operation, (0,), f"zeroes_{'x'.join(map(str, x.shape.dims))}", ""))
+            self.instances.append(Instance(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", ""))
             self.zeroes[x.shape] = len(self.instances) - 1
         return self.zeroes[x.shape]
 
@@ -266,13 +270,37 @@ class _Builder:
         assert isinstance(number, int)
         free = node.decisions == "free"
         outer = self.sharing
+        alike = node.uniform and outer is None
         for i in range(number):
             here, there = (f"{path}[{i}]" if free else path), f"{place}[{i}]"
             if node.weights == "shared":
                 self.sharing = (there, self.shared_name(place, outer))
+            before, start, zeroes = x, len(self.instances), len(self.zeroes)
             x = self.node(node.body, enter(here, node.body), enter(there, node.body), x, {**environment, "i": i})
+            if alike and x.shape == before.shape and x.node is not None and len(self.zeroes) == zeroes:
+                return self.copies(start, before, x, place, range(i, number))
         self.sharing = outer
         return x
+
+    def copies(self, start: int, x: Tensor, y: Tensor, place: str, numbers: range) -> Tensor:
+        """The same repetition again, without walking it: the instances from start led from x to y in the one numbered first."""
+        pattern = self.instances[start:]
+        cut = len(f"{place}[{numbers[0]}]")
+        source, target = x.node, y.node
+        assert target is not None
+        if len(self.instances) + len(pattern) * (len(numbers) - 1) > MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        if target < start:  # it yields its input
+            return y
+        for i in numbers[1:]:
+            there = f"{place}[{i}]"
+            shift = len(self.instances) - start
+            previous = target
+            for operation, inputs, path, _ in pattern:
+                moved = tuple([previous if s == source else s + shift if s >= start else s for s in inputs])
+                self.instances.append(Instance(operation, moved, there + path[cut:], ""))
+            target = y.node + shift  # type: ignore[operator]
+        return Tensor(target, y.shape)
 
     def shared_name(self, place: str, outer: tuple[str, str] | None) -> str:
         """The name of weights that all repetitions at a place share; inside other shared repetitions they share it too."""

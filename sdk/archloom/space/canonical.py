@@ -120,15 +120,19 @@ class _Refinement:
 
     def signature(self, vertex: int, colours: Sequence[int]) -> tuple[Any, ...]:
         sources = [colours[source] for source in self.inputs[vertex]]
-        if not self.ordered[vertex]:
+        if len(sources) > 1 and not self.ordered[vertex]:
             sources.sort()
-        after = sorted([(colours[consumer], place) for consumer, place in self.consumers[vertex]])
-        return (colours[vertex], sources, after)
+        after = [(colours[consumer], place) for consumer, place in self.consumers[vertex]]
+        if len(after) > 1:
+            after.sort()
+        return (colours[vertex], tuple(sources), tuple(after))
 
     def refine(self, colours: list[int]) -> list[int]:
         """Split colours until every two nodes of a colour have equally coloured surroundings."""
         classes = len(set(colours))
         while True:
+            if classes == len(colours):
+                return colours
             colours = _ranks([self.signature(vertex, colours) for vertex in range(len(colours))])
             found = len(set(colours))
             if found == classes:
@@ -183,5 +187,5 @@ class _Refinement:
 
 def _ranks(signatures: Sequence[Any]) -> list[int]:
     """Equal numbers for equal signatures, in the signatures' order: the same for isomorphic graphs."""
-    order = {signature: rank for rank, signature in enumerate(sorted(set(map(repr, signatures))))}
-    return [order[repr(signature)] for signature in signatures]
+    order = {signature: rank for rank, signature in enumerate(sorted(set(signatures)))}
+    return [order[signature] for signature in signatures]

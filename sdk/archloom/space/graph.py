@@ -105,33 +105,65 @@ class Instance(NamedTuple):
     group: str
 
 
-def prune(
-    instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]
-) -> Graph:
-    """The graph of what reaches an output; inputs stay. A weight-sharing group of one is none."""
-    live = [False] * len(instances)
-    for node in (*inputs.values(), *outputs.values()):
-        live[node] = True
+_ASSOCIATIVE = ("sum", "mul")
+
+
+def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
+    """The graph of what reaches an output; inputs stay.
+
+    A sum that is read once, by another sum, is part of it (products likewise). A weight-sharing group of one is none.
+    """
+    uses = _uses(instances, inputs, outputs)
     groups: dict[str, int] = {}
-    for number in range(len(instances) - 1, -1, -1):
-        if live[number]:
-            instance = instances[number]
-            for source in instance.inputs:
-                live[source] = True
-            if instance.group:
-                groups[instance.group] = groups.get(instance.group, 0) + 1
+    absorbed: set[int] = set()
+    for number, (operation, sources, _, group) in enumerate(instances):
+        if not uses[number]:
+            continue
+        if group:
+            groups[group] = groups.get(group, 0) + 1
+        if operation.name in _ASSOCIATIVE:
+            absorbed.update(s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name)
+    if not absorbed and not groups and all(uses):
+        return Graph(tuple([GraphNode(n, *instance) for n, instance in enumerate(instances)]), inputs, outputs)
     ids = [0] * len(instances)
+    terms: dict[int, list[int]] = {}
     nodes: list[GraphNode] = []
     for number, (operation, sources, path, group) in enumerate(instances):
-        if live[number]:
-            ids[number] = len(nodes)
-            group = group if groups.get(group, 0) > 1 else ""
-            nodes.append(GraphNode(len(nodes), operation, tuple([ids[s] for s in sources]), path, group))
+        if not uses[number]:
+            continue
+        if absorbed and operation.name in _ASSOCIATIVE:
+            flat: list[int] = []
+            for source in sources:
+                flat.extend(terms[source] if source in absorbed else (ids[source],))
+            if number in absorbed:
+                terms[number] = flat
+                continue
+            if len(flat) > len(sources):
+                operation = resolve(operation.name, (), (operation.shape,) * len(flat))
+            before = tuple(flat)
+        else:
+            before = tuple([ids[source] for source in sources])
+        ids[number] = len(nodes)
+        if group and groups[group] < 2:
+            group = ""
+        nodes.append(GraphNode(len(nodes), operation, before, path, group))
     return Graph(
         tuple(nodes),
         {name: ids[node] for name, node in inputs.items()},
         {name: ids[node] for name, node in outputs.items()},
     )
+
+
+def _uses(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[int]:
+    """How often each instance is read by what reaches an output, a port counting twice; 0 for what is dead."""
+    uses = [0] * len(instances)
+    for node in (*inputs.values(), *outputs.values()):
+        uses[node] = 2
+    for number in range(len(instances) - 1, -1, -1):
+        if uses[number]:
+            for source in instances[number].inputs:
+                uses[source] += 1
+    return uses
 
 
 def rebuild(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -94,6 +94,7 @@ class OpSpec:
     follows: bool = False  # whether a norm and an activation may follow in the same layer
     internal: bool = False  # the builder's own, not to be named in a space
     summary: str = ""
+    builder: str = ""  # "module:function" of the torch builder, for operations of a plugin
     _compiled: dict[str, Expression] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -160,8 +161,22 @@ def layer_names() -> list[str]:
     return [name for name, spec in _REGISTRY.items() if spec.arity == "one" and not spec.internal]
 
 
+@cache
+def load_plugins() -> None:
+    """Register the specs that installed packages offer by the entry-point group ``archloom.operations``, once."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="archloom.operations"):
+        spec = point.load()
+        if not isinstance(spec, OpSpec):
+            raise TypeError(f"entry point {point.value!r} of archloom.operations is no OpSpec")
+        register(spec)
+
+
 def find(name: str) -> OpSpec:
     """The operation of that name; raises OperationError with a near match."""
+    if name not in _REGISTRY:
+        load_plugins()
     try:
         return _REGISTRY[name]
     except KeyError:

@@ -15,7 +15,7 @@ from archloom.space.composites import COMPOSITES
 from archloom.space.domains import Choice
 from archloom.space.errors import SpaceError, suggest
 from archloom.space.expressions import Expression
-from archloom.space.ops import Parameter, layer_names, operations
+from archloom.space.ops import Parameter, layer_names, load_plugins, operations
 from archloom.space.read_values import LATER_KEYS, ValueReader, samples, show
 from archloom.space.tree import (
     KINDS,
@@ -40,7 +40,7 @@ _TOP = ("name", "description", "let", "input", "body", "output", "recipe", "cons
 _COMMON = ("name", "let", "when", "adapt")
 _EXTRA = {"parallel": ("merge",)}
 _LATER = ("use", "scan", "map")
-_RESERVED = ("adapt", "merge", "norm", "activation", "count", "layer")
+_RESERVED = ("adapt", "merge", "norm", "activation", "count", "layer", "sum", "mul", "concat", "task", "recipe", "input")
 _OPTION = re.compile(r"[A-Za-z0-9_]{1,100}")
 LAYER_EXTRAS = {
     "norm": Parameter("norm", "text", "none", choices=("none", *ops_table.NORMS)),
@@ -169,7 +169,10 @@ class _Reader(ValueReader):
         operation = self.value(fields["layer"], f"{path}.layer")
         known: set[str] = set()
         usable = layer_names()
-        names = operation.values if isinstance(operation, Choice) else (operation,)
+        if any(name not in usable and name not in COMPOSITES for name in _names(operation)):
+            load_plugins()
+            usable = layer_names()
+        names = _names(operation)
         for name in names:
             if not isinstance(name, str):
                 self.fault(f"{path}.layer", f"expected an operation's name or a choice of names, found {show(name)}")
@@ -317,3 +320,7 @@ _READERS: Mapping[str, Callable[[_Reader, Mapping[str, Any], str, int, Mapping[s
     "parallel": _Reader.parallel,
     "residual": _Reader.residual,
 }
+
+
+def _names(operation: Value) -> tuple[object, ...]:
+    return operation.values if isinstance(operation, Choice) else (operation,)

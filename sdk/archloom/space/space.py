@@ -114,9 +114,16 @@ class Space:
         found: dict[str, tuple[Domain, list[tuple[Condition, ...]]]] = {}
         for path, domain, under in self._choices.conditions(()):
             found.setdefault(path, (domain, []))[1].append(under)
-        return tuple(
-            DecisionInfo(path, domain, () if () in under else _merged(under)) for path, (domain, under) in found.items()
-        )
+        domains = {path: domain for path, (domain, _) in found.items()}
+
+        def restricts(condition: Condition) -> bool:
+            return len(condition[1]) < (domains[condition[0]].count or 0)
+
+        result = []
+        for path, (domain, under) in found.items():
+            merged = [tuple(filter(restricts, conditions)) for conditions in _merged(under)]
+            result.append(DecisionInfo(path, domain, () if () in merged else tuple(merged)))
+        return tuple(result)
 
     def size(self) -> int:
         """The exact number of architectures over discrete decisions; constraints and shapes are not looked at, a float counts 1."""

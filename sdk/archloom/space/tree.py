@@ -63,6 +63,11 @@ class RepeatNode(Node):
     decisions: str = ""  # tied (default) or free
     weights: str = ""  # separate (default) or shared
 
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether all repetitions are surely alike: tied, with weights of their own, and nothing reads i."""
+        return self.decisions != "free" and self.weights != "shared" and not mentions(self.body, "i", True)
+
 
 @dataclass(frozen=True)
 class SparseEdges:
@@ -179,11 +184,15 @@ def structural_names(node: Node) -> Iterator[str]:
         yield from structural_names(child)
 
 
-def mentions(node: Node, name: str) -> bool:
-    """Whether a variable is read by a ``let``, a ``when`` or a count, here or below."""
-    texts = [value for _, value in node.let] + [node.when]
+def mentions(node: Node, name: str, parameters: bool = False) -> bool:
+    """Whether a variable is read by a ``let``, a ``when`` or a count (with parameters: by any value), here or below."""
+    texts: list[object] = [value for _, value in node.let] + [node.when]
     if isinstance(node, RepeatNode):
         texts.append(node.count)
+    if parameters:
+        texts += [value for _, value in node.parameters] if isinstance(node, LayerNode) else []
+        texts += [node.merge] if isinstance(node, ParallelNode) else []
+        texts += [node.join, node.output] if isinstance(node, CellNode) else []
     if any(isinstance(text, Expression) and name in text.names for text in texts):
         return True
-    return any(mentions(child, name) for child in children(node))
+    return any(mentions(child, name, parameters) for child in children(node))

@@ -1,0 +1,59 @@
+"""How each operation is built in torch.
+
+A builder takes the resolved parameters, the shapes of the inputs and the shape of the output (batch left out), and returns a module
+that is called with the inputs. A package adds operations by the entry-point group ``archloom.operations``: each entry point is an
+``archloom.space.OpSpec``, which needs no torch, and whose ``builder`` ("module:function") names the builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from archloom.space.expressions import Scalar
+from archloom.space.ops import Operation, OperationError, Shape, find
+from torch import nn
+
+Builder = Callable[[Mapping[str, Scalar], tuple[Shape, ...], Shape], nn.Module]
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+class BuildFailed(Exception):
+    """An operation cannot be built here: it has no builder, or the builder refused. Trying again is useless."""
+
+
+def register_operation(name: str, builder: Builder) -> Builder:
+    """Say how an operation is built. A name has one builder; raises ValueError for a second."""
+    if _BUILDERS.get(name, builder) is not builder:
+        raise ValueError(f"operation {name!r} has a builder already")
+    _BUILDERS[name] = builder
+    return builder
+
+
+def build_operation(operation: Operation) -> nn.Module:
+    """A fresh module; raises BuildFailed."""
+    builder = _BUILDERS.get(operation.name) or _from_plugin(operation.name)
+    try:
+        return builder(dict(operation.parameters), operation.inputs, operation.shape)
+    except BuildFailed:
+        raise
+    except Exception as error:
+        raise BuildFailed(f"{operation.name}: {type(error).__name__}: {error}") from error
+
+
+def _from_plugin(name: str) -> Builder:
+    try:
+        place = find(name).builder
+    except OperationError as error:
+        raise BuildFailed(str(error)) from None
+    module, _, attribute = place.partition(":")
+    if not attribute:
+        raise BuildFailed(f"operation {name!r} has no torch builder on this worker")
+    try:
+        builder: Builder = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise BuildFailed(
+            f"the builder {place!r} of operation {name!r} cannot be imported: {error}"
+        ) from error
+    return register_operation(name, builder)
