@@ -6,12 +6,11 @@ side::
 
     store = Store(client[settings.mongodb_database])
     await store.prepare()                       # indexes
-    engine = Engine(store, gateway, registry, artifacts, wakeups, EngineSettings(...))
+    engine = Engine(store, gateway, registry, artifacts, wakeups, EngineSettings(...), metrics)
     await engine.start()
     ExperimentServicer(engine), TrialServicer(engine), EvaluationServicer(engine)
     ...
-    await engine.stop()                         # gives its experiments back; another replica takes them at
-    once
+    await engine.stop()                         # gives its experiments back
 
 The servicers raise ``archloom.errors`` and check no protovalidate rule: the edge's interceptors do both,
 set :data:`principal` and shield mutating handlers.

@@ -226,6 +226,7 @@ class Leases:
         fields = {
             "attempt": 1,
             "worker": 1,
+            "device_class": 1,
             "lease_time": 1,
             "stall_seconds": 1,
             "max_seconds": 1,

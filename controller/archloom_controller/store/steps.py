@@ -11,7 +11,15 @@ from pymongo import ASCENDING, InsertOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from archloom_controller.store.layout import LIVE, Document, event_id, of_experiment, state_id, step_id
+from archloom_controller.store.layout import (
+    JOINED,
+    LIVE,
+    Document,
+    event_id,
+    of_experiment,
+    state_id,
+    step_id,
+)
 from archloom_controller.store.trials import cancelling
 
 
@@ -105,10 +113,13 @@ class Steps:
         for trial, revision, told in write.measured:
             still = {"$cond": [{"$eq": ["$rev", revision]}, "$$REMOVE", True]}
             updates.append(UpdateOne({"_id": trial}, [{"$set": {"told": told, "dirty": still}}]))
-        for trial, fields in write.joined:
-            updates.append(UpdateOne({"_id": trial}, fields))
         if updates:
             await self._trials.bulk_write(updates, ordered=True, session=session)
+        if write.joined:
+            joined = [UpdateOne({"_id": trial, "state": JOINED}, fields) for trial, fields in write.joined]
+            outcome = await self._trials.bulk_write(joined, ordered=False, session=session)
+            if outcome.matched_count != len(joined):
+                raise StepChanged(f"{write.uid}: a joined trial was cancelled")
         if write.ended:
             await self._trials.update_many(
                 {"_id": {"$in": write.ended}}, {"$unset": {"dirty": ""}}, session=session

@@ -1,0 +1,77 @@
+"""Random controls: what the strategy is measured against.
+
+They are drawn as strategy ``random`` draws: from the same distribution, under the same constraints, repeats
+among themselves refused. So they and the trials of ``random`` are exchangeable, and the rank test between
+them keeps its level.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from archloom.v1.experiment_pb2 import Sampling
+
+from archloom_controller.engine.frame import Frame
+from archloom_controller.engine.seeds import generator
+from archloom_controller.engine.vetting import Vetted, Vetting
+from archloom_controller.store import Store
+
+#: Draws of one control before the space counts as drawn empty.
+MAX_DRAWS = 1000
+_FIRST_DRAWS = 3
+_MORE_DRAWS = 50
+
+Candidate = tuple[Vetted, str]
+
+
+async def draw(frame: Frame, vetting: Vetting, store: Store, first: int, count: int) -> list[Candidate]:
+    """Controls number ``first`` to ``first + count - 1``, each with its repeat key; fewer when the space
+    has no more.
+
+    The k-th control is the first of its own stream of draws that keeps the constraints and repeats no
+    control before it, so it depends on the experiment's seed and on the earlier controls alone.
+    """
+    streams = [generator(frame.spec.seed, "control", first + index) for index in range(count)]
+    # Most streams need their first draws only: those are looked up for all at once.
+    heads = await asyncio.to_thread(
+        lambda: [_candidates(frame, vetting, stream, _FIRST_DRAWS) for stream in streams]
+    )
+    taken = set(await store.trials.repeated([key for head in heads for _, key in head]))
+    drawn: list[Candidate] = []
+    for stream, head in zip(streams, heads, strict=True):
+        found = next((each for each in head if each[1] not in taken), None)
+        if found is None:
+            found = await _search_on(frame, vetting, store, stream, taken)
+        if found is None:
+            break
+        drawn.append(found)
+        taken.add(found[1])
+    return drawn
+
+
+async def _search_on(
+    frame: Frame, vetting: Vetting, store: Store, stream: random.Random, taken: set[str]
+) -> Candidate | None:
+    """The first further draw of a stream that is new; None after MAX_DRAWS."""
+    for _ in range(MAX_DRAWS // _MORE_DRAWS):
+        candidates = await asyncio.to_thread(_candidates, frame, vetting, stream, _MORE_DRAWS)
+        known = {*taken, *await store.trials.repeated([key for _, key in candidates])}
+        found = next((each for each in candidates if each[1] not in known), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _candidates(frame: Frame, vetting: Vetting, stream: random.Random, count: int) -> list[Candidate]:
+    """Of the next draws those that keep the constraints, in order."""
+    by_architecture = frame.spec.control.sampling == Sampling.SAMPLING_UNIFORM_ARCHITECTURES
+    drawn = [
+        vetting.vet_drawn(frame.space.sample(stream, "architectures" if by_architecture else "decisions"))
+        for _ in range(count)
+    ]
+    return [
+        (vetted, frame.repeat_key("control", vetted.key, frame.full_fidelity))
+        for vetted in drawn
+        if not vetted.refusal
+    ]

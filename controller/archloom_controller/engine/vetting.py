@@ -1,0 +1,82 @@
+"""Architectures are checked before they become trials: within the space, buildable, within the limits that
+need no training.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from archloom.space import Architecture, SpaceError
+from archloom.v1 import space_pb2
+
+from archloom_controller.engine.frame import Frame
+
+_KEPT = 4096
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """An architecture that may become a trial, or why not: ``refusal`` is one word, ``reason`` a sentence."""
+
+    architecture: bytes
+    key: str
+    graph: str
+    #: What results of equal value share: the canonical graph and the recipe, or the decisions.
+    identity: tuple[object, ...]
+    metrics: dict[str, float]
+    refusal: str = ""
+    reason: str = ""
+
+
+class Vetting:
+    """Checks one experiment's architectures; remembers some thousands. CPU work: call it in a thread, one
+    call at a time.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._known: OrderedDict[bytes, Vetted] = OrderedDict()
+
+    def vet(self, messages: list[space_pb2.Architecture]) -> list[Vetted]:
+        return [self._remembered(message) for message in messages]
+
+    def _remembered(self, message: space_pb2.Architecture) -> Vetted:
+        data = message.SerializeToString(deterministic=True)
+        vetted = self._known.get(data)
+        if vetted is None:
+            vetted = self._vet(message, data)
+            self._known[data] = vetted
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return vetted
+
+    def _vet(self, message: space_pb2.Architecture, data: bytes) -> Vetted:
+        try:
+            architecture = Architecture.from_proto(message)
+            faults = self._frame.space.check(architecture)
+            if not faults:
+                return self._measure(architecture)
+        except SpaceError as error:
+            faults = list(error.violations)
+        return Vetted(data, "", "", (), {}, "invalid", "; ".join(str(fault) for fault in faults[:5]))
+
+    def _measure(self, architecture: Architecture) -> Vetted:
+        """Canonical bytes, the graph's digest, and the limits that the graph alone decides."""
+        frame = self._frame
+        data = architecture.to_proto().SerializeToString(deterministic=True)
+        key = str(architecture.key)
+        graph = frame.space.graph(architecture, classes=frame.classes or None)
+        if not frame.reads_data:
+            # Its metrics are looked up by the decisions, and may be of the same name as the graph's.
+            return Vetted(data, key, graph.hash, (key,), {})
+        metrics = {"parameters": float(graph.parameters), "flops": float(graph.flops)}
+        broken = frame.broken(metrics)
+        recipe = sorted((name, repr(value)) for name, value in frame.space.recipe(architecture).items())
+        identity = (graph.hash, *recipe)
+        refusal = "constraint" if broken else ""
+        return Vetted(data, key, graph.hash, identity, metrics, refusal, "; ".join(broken))
+
+    def vet_drawn(self, architecture: Architecture) -> Vetted:
+        """The same for one that the controller drew itself: it lies in the space."""
+        return self._remembered(architecture.to_proto())
