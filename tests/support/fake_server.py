@@ -46,7 +46,7 @@ def refuse(
     if reason:
         details.append(error_details_pb2.ErrorInfo(reason=reason, domain="archloom"))
     if retry_after is not None:
-        delay = Duration(nanos=int(retry_after * 1e9))
+        delay = Duration(seconds=int(retry_after), nanos=int(retry_after % 1 * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     packed = []
     for each in details:

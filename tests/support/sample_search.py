@@ -49,7 +49,13 @@ def sample_messages(
         )
         finalist.architecture.CopyFrom(trials[source - 1].architecture)
         for seed in (0, 1):
-            run = _trial(space, rng, 17 + 2 * (source == 10) + seed, trial_pb2.TRIAL_ROLE_FINALIST, 0.97)
+            run = _trial(
+                space,
+                rng,
+                17 + 2 * (source == 10) + seed,
+                trial_pb2.TRIAL_ROLE_FINALIST,
+                0.97 - source / 1000 + seed / 300,
+            )
             run.seed, run.source_trial = seed, source
             finalist.runs.append(run)
     _win(report, space, trials[14])
