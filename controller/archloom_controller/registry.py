@@ -15,6 +15,7 @@ from typing import Any
 from archloom.errors import InvalidInput, Violation
 from archloom.v1 import registry_pb2, strategy_pb2
 from google.protobuf import json_format
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -52,16 +53,20 @@ class RegistryStore:
             for found in await self._under("strategy/")
         ]
 
-    async def keep_address(self, address: str, strategy: str) -> None:
-        await self._kept.replace_one({"_id": f"address/{address}"}, {"strategy": strategy}, upsert=True)
+    async def keep_address(
+        self, address: str, strategy: str, session: AsyncClientSession | None = None
+    ) -> None:
+        await self._kept.replace_one(
+            {"_id": f"address/{address}"}, {"strategy": strategy}, upsert=True, session=session
+        )
 
     async def addresses(self) -> list[str]:
         return [found["_id"].removeprefix("address/") for found in await self._under("address/")]
 
-    async def forget_strategy(self, name: str) -> bool:
+    async def forget_strategy(self, name: str, session: AsyncClientSession | None = None) -> bool:
         """Whether it was known."""
         served = [found["_id"] for found in await self._under("address/") if found["strategy"] == name]
-        gone = await self._kept.delete_many({"_id": {"$in": [f"strategy/{name}", *served]}})
+        gone = await self._kept.delete_many({"_id": {"$in": [f"strategy/{name}", *served]}}, session=session)
         return gone.deleted_count > 0
 
     # Evaluators and data sets

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.space import SpaceError, load_preset, preset_names
 from archloom.v1 import registry_pb2, registry_pb2_grpc
+from pymongo.asynchronous.client_session import AsyncClientSession
 
+from archloom_controller.interfaces import Clock, principal
 from archloom_controller.registry import RegistryStore
 from archloom_controller.services.paging import page
+from archloom_controller.store import Store
 from archloom_controller.strategies.gateway import Gateway
 from archloom_controller.strategies.plugin import Plugin
 
-#: What the store tells: ready trials and workers; documents as ``store`` describes them.
-Rows = Callable[[], Awaitable[list[dict[str, Any]]]]
-
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
-    def __init__(self, kept: RegistryStore, gateway: Gateway, workers: Rows, queues: Rows) -> None:
+    def __init__(self, kept: RegistryStore, gateway: Gateway, store: Store, clock: Clock) -> None:
         self._kept = kept
         self._gateway = gateway
-        self._workers = workers
-        self._queues = queues
+        self._workers = store.presence.workers
+        self._queues = store.trials.queues
+        self._once = store.requests.once
+        self._clock = clock
 
     async def ListStrategies(
         self, request: registry_pb2.ListStrategiesRequest, context: Any
@@ -50,15 +51,23 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def RegisterStrategy(
         self, request: registry_pb2.RegisterStrategyRequest, context: Any
     ) -> registry_pb2.RegisterStrategyResponse:
-        plugin = await self._gateway.register(request.address)
-        return registry_pb2.RegisterStrategyResponse(strategy=_strategy(plugin))
+        async def effect(session: AsyncClientSession) -> registry_pb2.RegisterStrategyResponse:
+            plugin = await self._gateway.register(request.address, session)
+            return registry_pb2.RegisterStrategyResponse(strategy=_strategy(plugin))
+
+        answer = registry_pb2.RegisterStrategyResponse
+        return await self._once(principal.get(), request, answer, effect, self._clock.now())
 
     async def UnregisterStrategy(
         self, request: registry_pb2.UnregisterStrategyRequest, context: Any
     ) -> registry_pb2.UnregisterStrategyResponse:
-        if not await self._gateway.unregister(request.name.removeprefix("strategies/")):
-            raise NotFound(f"there is no {request.name}")
-        return registry_pb2.UnregisterStrategyResponse()
+        async def effect(session: AsyncClientSession) -> registry_pb2.UnregisterStrategyResponse:
+            if not await self._gateway.unregister(request.name.removeprefix("strategies/"), session):
+                raise NotFound(f"there is no {request.name}")
+            return registry_pb2.UnregisterStrategyResponse()
+
+        answer = registry_pb2.UnregisterStrategyResponse
+        return await self._once(principal.get(), request, answer, effect, self._clock.now())
 
     async def ListSpaces(
         self, request: registry_pb2.ListSpacesRequest, context: Any

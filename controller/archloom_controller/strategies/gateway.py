@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from archloom.errors import Unavailable, Violation, WrongState
 from archloom.v1 import strategy_pb2
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
 from archloom_controller.interfaces import ProposeContext, StrategyFailed, StrategyUnreachable
@@ -177,7 +178,7 @@ class Gateway:
 
     # Coming and going
 
-    async def register(self, address: str) -> DialledPlugin:
+    async def register(self, address: str, session: AsyncClientSession | None = None) -> DialledPlugin:
         """Dial a plugin that listens, on every replica and for good. Raises Unavailable, WrongState."""
         if not allows(self._allowed, address):
             raise WrongState(
@@ -189,7 +190,7 @@ class Gateway:
         try:
             if not plugin.serving:
                 await plugin.refresh()
-            await self._kept.keep_address(address, plugin.name)
+            await self._kept.keep_address(address, plugin.name, session)
         except StrategyUnreachable as error:
             raise Unavailable(str(error), reason="STRATEGY_UNREACHABLE") from None
         except StrategyFailed as error:
@@ -198,11 +199,11 @@ class Gateway:
             self._registering.discard(address)
         return plugin
 
-    async def unregister(self, name: str) -> bool:
+    async def unregister(self, name: str, session: AsyncClientSession | None = None) -> bool:
         """Forget a strategy on every replica. False when it was not known. Raises WrongState."""
         if any(plugin.address in self._fixed() for plugin in self._of(name)):
             raise WrongState(f"strategy {name} stands in ARCHLOOM_STRATEGIES: take its address out of there")
-        known = await self._kept.forget_strategy(name) or bool(self._of(name))
+        known = await self._kept.forget_strategy(name, session) or bool(self._of(name))
         for plugin in self._of(name):
             self._dialled.pop(plugin.address, None)
             self._attached.pop(name, None)
