@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs until SIGTERM; 1 when it cannot start, with a sentence on standard error."""
     parser = argparse.ArgumentParser(
         prog="archloom_evaluators",
-        description="A worker that evaluates trials. Its settings are environment variables that begin with ARCHLOOM_.",
+        description="A worker that evaluates trials. Its settings are variables that begin with ARCHLOOM_.",
     )
     parser.add_argument("--concurrency", type=int, default=1, help="processes that evaluate side by side (1)")
     parser.add_argument(
@@ -61,7 +61,8 @@ def unreachable(server: str, broker_url: str) -> str:
         with Connection(broker_url, connect_timeout=5.0) as connection:  # type: ignore[no-untyped-call]
             connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=6.0)
     except Exception as error:
-        return f"no broker answers at {_without_password(broker_url)} ({error}); start it, or set ARCHLOOM_BROKER_URL"
+        place = _without_password(broker_url)
+        return f"no broker answers at {place} ({error}); start it, or set ARCHLOOM_BROKER_URL"
     return ""
 
 

@@ -1,4 +1,7 @@
-"""The Celery application: a message says that a queue has work, and nothing more. LeaseTrials decides who does what."""
+"""The Celery application.
+
+A message says that a queue has work, and nothing more. LeaseTrials decides who does what.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _fork = multiprocessing.get_context("fork")
 
 
 class Stop(threading.Event):
-    """Set when this worker is to end: by a signal to the process, by its parent, or when the parent is gone."""
+    """Set when this worker is to end.
+
+    By a signal to the process, by its parent, or when the parent is gone.
+    """
 
     #: Made before the fork: the parent sets it, every pool process sees it.
     shared = _fork.Event()
@@ -65,7 +71,10 @@ def build_app(settings: WorkerSettings | None = None) -> Celery:
 
 
 def wake(*arguments: Any, **named: Any) -> None:
-    """Follows a wake-up. What the message carries is a hint; one that cannot be read is refused and the worker goes on."""
+    """Follows a wake-up.
+
+    What the message carries is a hint; one that cannot be read is refused and the worker goes on.
+    """
     global _busy
     payload = arguments[0] if len(arguments) == 1 and not named else None
     if not isinstance(payload, dict) or not isinstance(payload.get("device_class"), str):

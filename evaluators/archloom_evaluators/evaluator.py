@@ -97,7 +97,8 @@ class Run(Protocol):
     def advance(self) -> None:
         """Says that the job gets on; call it every batch.
 
-        Raises AttemptStopped, AttemptYielded (then save a checkpoint and raise it again), or EvaluationFailure with TIMEOUT.
+        Raises AttemptStopped, AttemptYielded (then save a checkpoint and raise it again), or
+        EvaluationFailure with TIMEOUT.
         """
 
     def pause(self, seconds: float) -> None:

@@ -37,16 +37,19 @@ class AttemptYielded(Exception):
     """Save a checkpoint and let go: the trial goes on elsewhere."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's or the machine's memory was not enough."""
+    # torch.OutOfMemoryError is a RuntimeError; the CPU allocator raises a plain one. Neither needs an
+    # import of torch here.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
 def classify(error: Exception) -> EvaluationFailure:
     """The failure that any exception out of an evaluator stands for."""
     if isinstance(error, EvaluationFailure):
         return error
     text = f"{type(error).__name__}: {error}"
-    # torch.OutOfMemoryError is a RuntimeError; the CPU allocator raises a plain one. Neither needs an import of torch here.
-    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    lowered = str(error).lower()
-    if is_memory or (
-        isinstance(error, RuntimeError) and ("out of memory" in lowered or "can't allocate memory" in lowered)
-    ):
-        return EvaluationFailure(Reason.OUT_OF_MEMORY, text)
-    return EvaluationFailure(Reason.INTERNAL, text)
+    return EvaluationFailure(Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.INTERNAL, text)

@@ -1,4 +1,7 @@
-"""A controller in miniature: the evaluator-facing services over a real socket, with the same fencing as the real one."""
+"""A controller in miniature.
+
+The evaluator-facing services over a real socket, with the same fencing as the real one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from typing import Any
 
 import grpc
 import pytest
-
 from archloom.space import Architecture, Space
 from archloom.v1 import (
     artifact_pb2,
@@ -88,7 +90,9 @@ class FakeController(
             self.ready.append(trial)
         return trial.trial
 
-    def again(self, trial: evaluation_pb2.LeasedTrial, checkpoint: common_pb2.ArtifactRef | None = None) -> None:
+    def again(
+        self, trial: evaluation_pb2.LeasedTrial, checkpoint: common_pb2.ArtifactRef | None = None
+    ) -> None:
         """The trial goes back to ready, for a new attempt; the old one is stale from now on."""
         with self.lock:
             fresh = evaluation_pb2.LeasedTrial()
@@ -353,7 +357,10 @@ class Kit:
 
     @staticmethod
     def worker(
-        served: Served, evaluators: dict[str, AnyEvaluator], stop: threading.Event | None = None, **options: Any
+        served: Served,
+        evaluators: dict[str, AnyEvaluator],
+        stop: threading.Event | None = None,
+        **options: Any,
     ) -> Worker:
         return Worker(served, evaluators, stop or threading.Event(), **options)
 

@@ -1,4 +1,7 @@
-"""A data set as an evaluator sees it: fixed splits, normalisation from the training part, a sealed test part."""
+"""A data set as an evaluator sees it.
+
+Fixed splits, normalisation from the training part, a sealed test part.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Split:
-    """``inputs`` [n, c, h, w] (or [n, c] for vectors), float32, normalised; ``targets`` [n], class numbers."""
+    """``inputs`` [n, c, h, w] (or [n, c] for vectors), float32, normalised.
+
+    ``targets`` [n], class numbers.
+    """
 
     inputs: Floats
     targets: Integers
@@ -81,7 +87,8 @@ class Dataset:
 def stratified(targets: Integers, seed: int = SPLIT_SEED, held_out: float = 0.2) -> Indices:
     """Splits 60/20/20, each class alike, the same in every process and version.
 
-    An example's place follows from a hash of (seed, its index), not from a generator whose stream a library may change.
+    An example's place follows from a hash of (seed, its index), not from a generator whose stream a library
+    may change.
     """
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for label in np.unique(targets):

@@ -1,6 +1,8 @@
-"""``folder:PATH``: one folder for each class, images inside (PNG, JPEG, BMP, GIF, TIFF, WebP), all of one size.
+"""``folder:PATH``: one folder for each class, images inside (PNG, JPEG, BMP, GIF, TIFF, WebP), all of one
+size.
 
-Classes are numbered in the order of their folders' names. Images are read as RGB, or as grey when all of them are.
+Classes are numbered in the order of their folders' names. Images are read as RGB, or as grey when all of
+them are.
 Split 60/20/20, each class alike.
 """
 
@@ -21,7 +23,10 @@ MAX_VALUES = 2 * 1024**3
 
 
 def load(path: Path, roots: Roots) -> Dataset:
-    """The data set in a folder. Raises EvaluationFailure with DATA; a link that leaves the roots is refused."""
+    """The data set in a folder.
+
+    Raises EvaluationFailure with DATA; a link that leaves the roots is refused.
+    """
     if not path.is_dir():
         raise EvaluationFailure(Reason.DATA, f"{path.name} is not a folder")
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))

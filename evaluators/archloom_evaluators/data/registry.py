@@ -1,4 +1,7 @@
-"""Data sets by name, found by entry point, and by path under the operator's roots. Each is read once per process."""
+"""Data sets by name, found by entry point, and by path under the operator's roots.
+
+Each is read once per process.
+"""
 
 from __future__ import annotations
 

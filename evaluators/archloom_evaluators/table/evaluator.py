@@ -35,7 +35,7 @@ class TableSettings(BaseModel):
     path: str = Field(min_length=1, description="CSV file, plain or .gz, under ARCHLOOM_DATA_ROOTS.")
     key: Literal["arch", "decisions"] = Field(
         default="arch",
-        description="How a row is found: an `arch` column of NAS-Bench-201 strings, or a column for each decision's path.",
+        description="Rows by an `arch` column (NAS-Bench-201 strings), or one column a decision.",
     )
     metrics: dict[str, Column] = Field(min_length=1, description="Metric name to column.")
     test_metrics: dict[str, Column] = Field(
@@ -169,7 +169,10 @@ def _decision_key(paths: Sequence[str]) -> Callable[[Architecture], tuple[str, .
 
 
 def cell_of(value: object) -> str:
-    """How a decision's value stands in a table: true and false in lower case, members of a subset by semicolons."""
+    """How a decision's value stands in a table.
+
+    True and false in lower case, members of a subset by semicolons.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):

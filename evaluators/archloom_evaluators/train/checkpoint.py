@@ -1,4 +1,7 @@
-"""Checkpoints of a training run: one safetensors file, its position as JSON in the header. Nothing is pickled."""
+"""Checkpoints of a training run.
+
+One safetensors file, its position as JSON in the header. Nothing is pickled.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ from archloom_evaluators.validation import explain
 
 
 class Augmentation(BaseModel):
-    """Random changes of training images. Each applies only where the data set says that it keeps the class."""
+    """Random changes of training images.
+
+    Each applies only where the data set says that it keeps the class.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

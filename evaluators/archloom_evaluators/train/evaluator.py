@@ -81,7 +81,8 @@ def _train(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome
     device = choose_device(config)
     memory = PeakMemory(device)
     network = build_network(job, dataset, device)
-    # The subset of a fraction belongs to the data set, not to the trial: trials of one fidelity must be comparable.
+    # The subset of a fraction belongs to the data set, not to the trial: trials of one fidelity must be
+    # comparable.
     subset_seed = int.from_bytes(hashlib.sha256(dataset.digest.encode()).digest()[:4], "big")
     data = training_data(dataset, job.fidelity.data_fraction, subset_seed, device)
     resume = Checkpoint.from_bytes(run.download(job.checkpoint)) if job.checkpoint else None

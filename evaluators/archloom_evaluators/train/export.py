@@ -17,7 +17,8 @@ from archloom_evaluators.evaluator import Job
 from archloom_evaluators.failures import EvaluationFailure, Reason
 from archloom_evaluators.train.measure import Latency, time_calls
 
-#: Largest difference between torch's and onnxruntime's class scores, relative to the scores' size where that is above 1.
+#: Largest difference between torch's and onnxruntime's class scores, relative to the scores' size where
+#: that is above 1.
 TOLERANCE = 1e-3
 CHECKED_EXAMPLES = 256
 
@@ -42,7 +43,8 @@ def weights(module: torch.nn.Module) -> bytes:
 def onnx(module: torch.nn.Module, examples: torch.Tensor, latency_batch: int, runs: int) -> OnnxExport:
     """An ONNX file with a free batch size: input "input" [batch, ...], output "scores" [batch, classes].
 
-    ``examples`` are real, normalised inputs. Raises EvaluationFailure when the file does not answer as torch does.
+    ``examples`` are real, normalised inputs. Raises EvaluationFailure when the file does not answer as
+    torch does.
     """
     import onnxruntime
 
@@ -65,7 +67,8 @@ def onnx(module: torch.nn.Module, examples: torch.Tensor, latency_batch: int, ru
 def compare(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> float:
     """The largest absolute difference of scores [n, classes].
 
-    Raises EvaluationFailure when it is beyond the tolerance, or when a class that torch is sure of is another one.
+    Raises EvaluationFailure when it is beyond the tolerance, or when a class that torch is sure of is
+    another one.
     """
     if expected.shape != found.shape:
         raise EvaluationFailure(Reason.INTERNAL, f"the export yields {found.shape}, torch {expected.shape}")

@@ -29,7 +29,10 @@ DIVERGENCE_STEPS = 20
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Tensors on the device: inputs [n, ...], targets [n]; ``allowed`` are the augmentations that keep the class."""
+    """Tensors on the device.
+
+    Inputs [n, ...], targets [n]; ``allowed`` are the augmentations that keep the class.
+    """
 
     train_inputs: torch.Tensor
     train_targets: torch.Tensor
@@ -60,7 +63,8 @@ def train(
     """Trains ``model`` in place for ``epochs`` epochs in all.
 
     Going on from a checkpoint gives, on one platform, the same weights bit for bit as never having stopped.
-    Raises EvaluationFailure with DIVERGED, and what ``run.advance`` raises; on a yield a checkpoint is stored first.
+    Raises EvaluationFailure with DIVERGED, and what ``run.advance`` raises; on a yield a checkpoint is
+    stored first.
     """
     task = Classification(config.label_smoothing)
     optimizer = make_optimizer(model, config)
@@ -134,7 +138,10 @@ def evaluate(
     config: TrainConfig,
     position: Position,
 ) -> dict[str, float]:
-    """The numbers of the curve after an epoch. Raises EvaluationFailure with DIVERGED when the loss is not finite."""
+    """The numbers of the curve after an epoch.
+
+    Raises EvaluationFailure with DIVERGED when the loss is not finite.
+    """
     scores = score(model, task, data.validation_inputs, data.validation_targets, config.evaluation_batch_size)
     if not math.isfinite(scores.loss):
         raise EvaluationFailure(Reason.DIVERGED, "the validation loss is not a finite number")
@@ -155,7 +162,10 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.O
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate: a linear rise over the first ``warmup`` of the steps, then half a cosine to zero."""
+    """Share of the peak learning rate.
+
+    A linear rise over the first ``warmup`` of the steps, then half a cosine to zero.
+    """
     rise = warmup * steps
     if step < rise:
         return (step + 1) / (rise + 1)

@@ -71,7 +71,8 @@ class PeakMemory:
 
 def _reset_resident_peak() -> None:
     try:
-        # Linux: 5 sets the peak to the present size (proc(5)). Elsewhere the peak is the process's whole life's.
+        # Linux: 5 sets the peak to the present size (proc(5)). Elsewhere the peak is the process's whole
+        # life's.
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return

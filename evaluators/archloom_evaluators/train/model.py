@@ -9,10 +9,10 @@ import torch
 from archloom.errors import ArchloomError
 from archloom.space import Graph
 
-from archloom_evaluators.build import build_module
+from archloom_evaluators.build import BuildFailed, build_module
 from archloom_evaluators.data.dataset import Dataset, Split
 from archloom_evaluators.evaluator import Job
-from archloom_evaluators.failures import EvaluationFailure, Reason
+from archloom_evaluators.failures import EvaluationFailure, Reason, is_out_of_memory
 from archloom_evaluators.train.config import TrainConfig
 from archloom_evaluators.train.loop import TrainingData
 from archloom_evaluators.train.randomness import generator, seed_torch
@@ -27,7 +27,10 @@ class Network:
     device: torch.device
 
     def metrics(self) -> dict[str, float]:
-        """Counted from the graph, head included; the same numbers that the controller knows before a trial runs."""
+        """Counted from the graph, head included.
+
+        The same numbers that the controller knows before a trial runs.
+        """
         return {"parameters": float(self.graph.parameters), "flops": float(self.graph.flops)}
 
 
@@ -41,7 +44,10 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 
 def build_network(job: Job, dataset: Dataset, device: torch.device) -> Network:
-    """The job's network with fresh weights, drawn from its seed. Raises EvaluationFailure with CANNOT_BUILD."""
+    """The job's network with fresh weights, drawn from its seed.
+
+    Raises EvaluationFailure with CANNOT_BUILD.
+    """
     seed_torch(job.seed, "weights")
     try:
         graph = job.context.space.graph(job.architecture, classes=dataset.classes)
@@ -49,22 +55,26 @@ def build_network(job: Job, dataset: Dataset, device: torch.device) -> Network:
         module.to(device)
         if len(dataset.shape) == 3:
             # oneDNN and cuDNN convolve images channel by channel fastest in this order.
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         example = torch.zeros(2, *dataset.shape, device=device)
         with torch.no_grad():
             outputs = module.eval()(example)
-    except (ArchloomError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+    except (ArchloomError, BuildFailed, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        if error.__cause__ is not None and is_out_of_memory(error.__cause__):
+            raise error.__cause__ from error
         raise EvaluationFailure(Reason.CANNOT_BUILD, f"{type(error).__name__}: {error}") from error
     except RuntimeError as error:
-        if "out of memory" in str(error).lower() or type(error).__name__ == "OutOfMemoryError":
+        if is_out_of_memory(error):
             raise
         raise EvaluationFailure(
             Reason.CANNOT_BUILD, f"the network does not take an input of {list(dataset.shape)}: {error}"
         ) from error
+    if not isinstance(outputs, torch.Tensor):
+        raise EvaluationFailure(Reason.CANNOT_BUILD, f"the network has {len(outputs)} outputs, not one")
     if tuple(outputs.shape) != (2, dataset.classes):
         raise EvaluationFailure(
             Reason.CANNOT_BUILD,
-            f"the network yields {list(outputs.shape[1:])} for each example, not {dataset.classes} class scores",
+            f"the network yields {list(outputs.shape[1:])} an example, not {dataset.classes} class scores",
         )
     return Network(graph, module, device)
 
@@ -79,7 +89,10 @@ def tensors(split: Split, device: torch.device) -> tuple[torch.Tensor, torch.Ten
 
 
 def training_data(dataset: Dataset, fraction: float, seed: int, device: torch.device) -> TrainingData:
-    """Both open splits; a fraction below 1 takes that share of each class, the same for every trial of the data set."""
+    """Both open splits.
+
+    A fraction below 1 takes that share of each class, the same for every trial of the data set.
+    """
     train = dataset.train
     if 0 < fraction < 1:
         train = _share(train, fraction, seed)

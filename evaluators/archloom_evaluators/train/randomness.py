@@ -1,6 +1,7 @@
 """All randomness of a training run, derived from (seed, purpose, step).
 
-A run that goes on from step k draws what the uninterrupted run draws, so that a checkpoint carries no generator's state.
+A run that goes on from step k draws what the uninterrupted run draws, so that a checkpoint carries no
+generator's state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The controller's calls as a worker makes them: synchronous, with deadlines, tried again while the controller is away."""
+"""The controller's calls as a worker makes them.
+
+Synchronous, with deadlines, tried again while the controller is away.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ class Api:
         rng: random.Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``patience_seconds``: how long a result is offered to a controller that is away; a stopping worker waits 5 at most."""
+        """``patience_seconds``.
+
+        How long a result is offered to a controller that is away; a stopping worker waits 5 at most.
+        """
         self.worker = worker
         self._evaluation = evaluation_pb2_grpc.EvaluationServiceStub(channel)
         self._artifacts = artifact_pb2_grpc.ArtifactServiceStub(channel)
@@ -134,7 +140,10 @@ class Api:
         attempt: evaluation_pb2.AttemptRef,
         patience_seconds: float | None = None,
     ) -> Artifact:
-        """Stores bytes under their digest, going on where a lost connection left off. Raises grpc.RpcError."""
+        """Stores bytes under their digest, going on where a lost connection left off.
+
+        Raises grpc.RpcError.
+        """
         patience = self._patience if patience_seconds is None else patience_seconds
         opening = artifact_pb2.CreateUploadRequest(
             parent=project,
@@ -177,7 +186,10 @@ class Api:
         return artifact_from_proto(finished.artifact)
 
     def download(self, artifact: Artifact) -> bytes:
-        """A blob, whole; goes on from where a lost connection cut it. Raises EvaluationFailure with DATA on a wrong digest."""
+        """A blob, whole.
+
+        Goes on from where a lost connection cut it. Raises EvaluationFailure with DATA on a wrong digest.
+        """
         received = bytearray()
 
         def read() -> None:
@@ -197,7 +209,10 @@ class Api:
         )
 
     def _repeat(self, call: Callable[[], Answer], name: str, patience: float) -> Answer:
-        """Calls until an answer comes, with growing jittered pauses, for ``patience`` seconds. Raises grpc.RpcError."""
+        """Calls until an answer comes, with growing jittered pauses, for ``patience`` seconds.
+
+        Raises grpc.RpcError.
+        """
         began = self._monotonic()
         pause = 0.1
         while True:

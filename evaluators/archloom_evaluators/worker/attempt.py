@@ -1,4 +1,7 @@
-"""One attempt at a trial while it runs here: what the heartbeat tells of it, and what it tells the evaluator."""
+"""One attempt at a trial while it runs here.
+
+What the heartbeat tells of it, and what it tells the evaluator.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ CHECKPOINT_PATIENCE_SECONDS = 5.0
 
 
 class Attempt:
-    """The ``Run`` of an evaluator. The evaluator's thread and the heartbeat's both use it; one lock guards it."""
+    """The ``Run`` of an evaluator.
+
+    The evaluator's thread and the heartbeat's both use it; one lock guards it.
+    """
 
     def __init__(
         self,
@@ -121,7 +127,7 @@ class Attempt:
         if self._limit_seconds > 0 and self.elapsed_seconds > self._limit_seconds:
             raise EvaluationFailure(
                 Reason.TIMEOUT,
-                f"ran {self.elapsed_seconds:.1f} s, longer than its max_duration of {self._limit_seconds:g} s",
+                f"ran {self.elapsed_seconds:.1f} s; its max_duration is {self._limit_seconds:g} s",
             )
 
     # -- the heartbeat's side -------------------------------------------------

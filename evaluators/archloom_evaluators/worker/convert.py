@@ -76,7 +76,10 @@ class JobReader:
         self._spaces: dict[str, Space] = {}
 
     def contexts(self, response: evaluation_pb2.LeaseTrialsResponse) -> list[Context | EvaluationFailure]:
-        """One for each context of the answer; a context that cannot be read fails its trials, not the worker."""
+        """One for each context of the answer.
+
+        A context that cannot be read fails its trials, not the worker.
+        """
         return [self._context(message) for message in response.contexts]
 
     def job(self, trial: evaluation_pb2.LeasedTrial, context: Context) -> Job:

@@ -1,4 +1,7 @@
-"""The heartbeat of a worker process: one thread that renews every lease, carries news and brings directives."""
+"""The heartbeat of a worker process.
+
+One thread that renews every lease, carries news and brings directives.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,11 @@ class Heartbeat(threading.Thread):
         busy: BusyShare | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``stop``: when set, attempts are told to yield. ``returned`` is called when a controller that was away answers again."""
+        """``stop``.
+
+        When set, attempts are told to yield. ``returned`` is called when a controller that was away answers
+        again.
+        """
         super().__init__(name="archloom-heartbeat", daemon=True)
         self._api = api
         self._device_class = device_class

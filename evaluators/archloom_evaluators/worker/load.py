@@ -27,7 +27,10 @@ class BusyShare:
         self._then = (monotonic(), cpu_seconds())
 
     def read(self, *, working: bool) -> float:
-        """Share in [0, 1] of the GPU when there is one, else of the CPU. ``working``: an attempt runs at this moment."""
+        """Share in [0, 1] of the GPU when there is one, else of the CPU.
+
+        ``working``: an attempt runs at this moment.
+        """
         now = (self._monotonic(), self._cpu_seconds())
         wall, cpu = now[0] - self._then[0], now[1] - self._then[1]
         self._then = now

@@ -64,7 +64,10 @@ class WorkLoop:
         self.wants_fresh_process = False
 
     def drain(self) -> int:
-        """Runs what can be leased; answers how many attempts that were. Raises grpc.RpcError when the controller is away."""
+        """Runs what can be leased.
+
+        Answers how many attempts that were. Raises grpc.RpcError when the controller is away.
+        """
         done = 0
         while not self._stop.is_set() and not self.wants_fresh_process:
             request = evaluation_pb2.LeaseTrialsRequest(
@@ -156,7 +159,8 @@ class WorkLoop:
         self, evaluator: BatchedEvaluator, kind: str, pairs: Sequence[Pair], reports: Reports
     ) -> None:
         flushed = self._monotonic()
-        # The device time of a batch is that of its own trial for each: it begins when the one before has ended.
+        # The device time of a batch is that of its own trial for each: it begins when the one before has
+        # ended.
         for (job, attempt), answer in zip(pairs, _answers(evaluator, pairs), strict=True):
             counters.STARTED.labels(kind, job.role.name.lower()).inc()
             reports.add(job, attempt, answer)
@@ -166,7 +170,10 @@ class WorkLoop:
 
 
 def _answers(evaluator: BatchedEvaluator, pairs: Sequence[Pair]) -> Iterator[Outcome | Exception]:
-    """One answer for each pair, whatever the evaluator does: jobs it did not come to fail with what broke it."""
+    """One answer for each pair, whatever the evaluator does.
+
+    Jobs it did not come to fail with what broke it.
+    """
     answers = evaluator.evaluate_many([job for job, _ in pairs], [attempt for _, attempt in pairs])
     broken: EvaluationFailure | None = None
     for job, attempt in pairs:

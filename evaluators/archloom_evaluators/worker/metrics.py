@@ -1,4 +1,7 @@
-"""What Prometheus reads of a worker. Celery forks: every process writes its own files, the parent adds them up and serves them."""
+"""What Prometheus reads of a worker.
+
+Celery forks: every process writes its own files, the parent adds them up and serves them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ _made: list[Path] = []
 
 
 def prepare_folder() -> Path:
-    """The folder of this worker's metric files. Call it before prometheus_client is imported: it looks once, at import."""
+    """The folder of this worker's metric files.
+
+    Call it before prometheus_client is imported: it looks once, at import.
+    """
     if FOLDER not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="archloom-metrics-"))
         _made.append(folder)
@@ -51,7 +57,10 @@ class MetricsServer:
 
 
 class AllProcesses:
-    """A Prometheus collector: the sum over all processes of this worker, dead ones included where they count."""
+    """A Prometheus collector.
+
+    The sum over all processes of this worker, dead ones included where they count.
+    """
 
     def __init__(self, folder: Path) -> None:
         from prometheus_client import CollectorRegistry, multiprocess

@@ -1,4 +1,7 @@
-"""One worker process: its connection, its heartbeat and its loop. Made after the fork, for gRPC's threads do not survive one."""
+"""One worker process.
+
+Its connection, its heartbeat and its loop. Made after the fork, for gRPC's threads do not survive one.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ class WorkerProcess:
         self.register_soon()
 
     def register_soon(self) -> None:
-        """Registers in a thread of its own: reading data sets to describe them takes seconds, and leases must not wait for it."""
+        """Registers in a thread of its own.
+
+        Reading data sets to describe them takes seconds, and leases must not wait for it.
+        """
         threading.Thread(target=self._register, name="archloom-register", daemon=True).start()
 
     def drain(self) -> int:

@@ -66,7 +66,10 @@ class Reports:
         self._failures.append(message)
 
     def send(self) -> None:
-        """Tells all of it. What the controller will not take is dropped: its lease runs out and the trial goes on elsewhere."""
+        """Tells all of it.
+
+        What the controller will not take is dropped: its lease runs out and the trial goes on elsewhere.
+        """
         results, self._results = self._results, []
         if results:
             try:
@@ -108,7 +111,8 @@ class Reports:
         log.error("%d results could not be told: %s", len(results), _text(error))
         if error.code() in AGAIN:
             return
-        # A result that is refused once is refused always: without this the trial would be tried until its attempts are used up.
+        # A result that is refused once is refused always: without this the trial would be tried until its
+        # attempts are used up.
         failure = EvaluationFailure(
             Reason.INTERNAL, f"the controller does not take the result: {_text(error)}"
         )

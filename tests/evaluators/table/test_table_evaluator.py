@@ -1,4 +1,7 @@
-"""The table evaluator: keys, roots, sealed test columns, missing rows, and its speed through the whole loop."""
+"""The table evaluator.
+
+Keys, roots, sealed test columns, missing rows, and its speed through the whole loop.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from archloom.space import Space, load_preset, nasbench201
 from archloom.v1 import common_pb2, trial_pb2
 from archloom_evaluators.data.paths import Roots
@@ -53,9 +55,7 @@ def test_answers_rows_and_seals_the_test_columns(served: Any, kit: Any, table: P
     context = kit.context(space, "table", SETTINGS)
     for number in (1, 5, 299):
         controller.add(kit.trial(number, nasbench201.from_arch_string(names[number])), context)
-    test = kit.trial(
-        300, nasbench201.from_arch_string(names[8]), trial_pb2.TRIAL_ROLE_TEST, test_grant="g"
-    )
+    test = kit.trial(300, nasbench201.from_arch_string(names[8]), trial_pb2.TRIAL_ROLE_TEST, test_grant="g")
     controller.add(test, context)
     with kit.worker(served, {"table": TableEvaluator(Roots((table,)))}) as worker:
         assert worker.loop.drain() == 4
@@ -99,7 +99,8 @@ def test_faults_of_the_settings_fail_the_trial_with_a_sentence(
 def test_an_architecture_without_a_row_fails_alone(served: Any, kit: Any, table: Path, space: Space) -> None:
     names = set(archs(table))
     rng = random.Random(2)
-    absent = next(a for a in iter(lambda: space.sample(rng), None) if nasbench201.to_arch_string(a) not in names)
+    draws = iter(lambda: space.sample(rng), None)
+    absent = next(draw for draw in draws if nasbench201.to_arch_string(draw) not in names)
     context = kit.context(space, "table", SETTINGS)
     missing = served.controller.add(kit.trial(1, absent), context)
     present = served.controller.add(kit.trial(2, nasbench201.from_arch_string(archs(table)[0])), context)
