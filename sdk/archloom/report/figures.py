@@ -37,7 +37,7 @@ def best_so_far(outcome: Outcome) -> Markup | None:
     return plot(
         f"Best {metric} so far, by trials spent",
         ends,
-        Axis.over("trials", [0, *xs]),
+        Axis.over("trials", [0, *xs], whole=True),
         Axis.over(f"best {metric} so far", ys),
         series,
     )
@@ -109,7 +109,7 @@ def finalist_curves(outcome: Outcome) -> Markup | None:
     return plot(
         f"{metric} of the finalists while they train",
         f"{len(series)} runs of {len(outcome.report.finalists)} finalists",
-        Axis.over("epochs", [0, *xs]),
+        Axis.over("epochs", [0, *xs], whole=True),
         Axis.over(metric, ys),
         series,
     )

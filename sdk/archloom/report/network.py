@@ -28,6 +28,15 @@ _FAMILIES = (
     ),
 )
 
+#: What goes without saying in a box; the width ("out") stands in the shape already.
+_UNTOLD = (
+    ("stride", "1"),
+    ("groups", "1"),
+    ("dilation", "1"),
+    ("padding", "same"),
+    ("bias", "false"),
+)
+
 
 def draw_network(network: Network) -> Markup:
     """Layers from top to bottom, each box with operation, parameters and output shape."""
@@ -121,7 +130,8 @@ def _first_line(node: NetworkNode) -> str:
 
 
 def _details(node: NetworkNode) -> str:
-    return " ".join(f"{name}={value}" for name, value in node.parameters if value not in ("", "none"))
+    told = (each for each in node.parameters if each[1] not in ("", "none") and each not in _UNTOLD)
+    return " ".join(f"{name}={value}" for name, value in told if name != "out")
 
 
 def _sentence(node: NetworkNode) -> str:

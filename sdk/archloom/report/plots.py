@@ -47,17 +47,18 @@ class Axis:
     ticks: tuple[float, ...] = field(default=())
 
     @classmethod
-    def over(cls, label: str, values: Sequence[float], may_be_log: bool = False) -> Axis:
+    def over(cls, label: str, values: Sequence[float], may_be_log: bool = False, whole: bool = False) -> Axis:
+        """An axis that holds the values; a `whole` one has no ticks between whole numbers."""
         low, high = min(values), max(values)
         if may_be_log and low > 0 and high / low > 30:
             return cls(label, low / 1.15, high * 1.15, True, _log_ticks(low / 1.15, high * 1.15))
         if low == high:
             margin = abs(low) * 0.05 or 0.5
             low, high = low - margin, high + margin
-        ticks = _ticks(low, high)
-        step = ticks[1] - ticks[0]
-        low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-        return cls(label, low, high, False, _ticks(low, high))
+        step = _step(low, high, whole)
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        ticks = tuple(number * step for number in range(first, last + 1))
+        return cls(label, ticks[0], ticks[-1], False, ticks)
 
     def share(self, value: float) -> float:
         """Where the value stands between the ends, 0 to 1."""
@@ -98,7 +99,7 @@ def _draw_axes(root: Element, x: Axis, y: Axis) -> None:
 def _draw_legend(root: Element, series: Sequence[Series]) -> None:
     # Seven pixels a letter is a little more than the font takes.
     at = float(WIDTH - _RIGHT)
-    for each in reversed(series):
+    for each in [each for each in reversed(series) if each.name]:
         at -= 7.0 * len(each.name)
         _text(root, at, 14, each.name, "start", "legend")
         at -= 18
@@ -143,16 +144,12 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def _ticks(low: float, high: float) -> tuple[float, ...]:
-    """About five round numbers from one end to the other."""
-    rough = (high - low) / 5
+def _step(low: float, high: float, whole: bool) -> float:
+    """A round step that makes about five parts."""
+    rough = max((high - low) / 5, 1.0 if whole else 0.0)
     scale = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * scale for factor in (1, 2, 2.5, 5, 10) if factor * scale >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    count = math.floor(high / step + 1e-9) - first + 1
-    if count < 2:
-        return (low, high)
-    return tuple((first + number) * step for number in range(count))
+    factors = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+    return next(factor * scale for factor in factors if factor * scale >= rough * 0.999)
 
 
 def _log_ticks(low: float, high: float) -> tuple[float, ...]:
