@@ -17,7 +17,7 @@ from archloom.space import Space, load_preset, preset_names
 from archloom.strategy.settings import near
 from archloom.strategy.values import Goal
 
-app = typer.Typer(no_args_is_help=True, help="Measure a strategy.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

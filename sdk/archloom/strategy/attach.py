@@ -14,14 +14,21 @@ import grpc
 
 from archloom.client.connection import Backoff, open_channel
 from archloom.client.failures import error_of
-from archloom.errors import ArchloomError, InvalidInput, PermissionDenied, Unauthenticated, Unimplemented
+from archloom.errors import (
+    ArchloomError,
+    InvalidInput,
+    PermissionDenied,
+    Unauthenticated,
+    Unimplemented,
+    WrongState,
+)
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.v1 import strategy_pb2, strategy_pb2_grpc
 
 log = logging.getLogger("archloom.strategy")
 
 #: Errors that another try would meet again.
-_FINAL = (InvalidInput, PermissionDenied, Unauthenticated, Unimplemented)
+_FINAL = (InvalidInput, PermissionDenied, Unauthenticated, Unimplemented, WrongState)
 
 
 class Attachment:

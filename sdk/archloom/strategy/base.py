@@ -75,11 +75,11 @@ class Strategy(ABC, Generic[SettingsT, StateT]):
         for base in getattr(cls, "__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, Strategy):
-                kinds = get_args(base)
-                if isinstance(kinds[0], type):
-                    cls.settings_type = kinds[0]
-                if len(kinds) > 1 and isinstance(kinds[1], type):
-                    cls.state_type = kinds[1] if kinds[1] is not type(None) else None
+                settings, *state = get_args(base)
+                if isinstance(settings, type) and issubclass(settings, BaseModel):
+                    cls.settings_type = settings
+                if state and isinstance(state[0], type) and issubclass(state[0], (BaseModel, bytes)):
+                    cls.state_type = state[0]
 
     @abstractmethod
     def propose(self, request: ProposeRequest[SettingsT, StateT]) -> ProposeResult[StateT]:

@@ -10,9 +10,9 @@ import logging
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -29,6 +29,8 @@ from archloom.v1 import strategy_pb2
 log = logging.getLogger("archloom.strategy")
 
 MAX_STATE_BYTES = 3 * 1024 * 1024
+Made = TypeVar("Made")
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -121,19 +123,21 @@ class StrategyRuntime:
                 read_history=lambda: self._history(request),
                 memo=lambda key, make: self._derived.get_or_make((search.spec.space.digest, key), make),
             )
-            return self._answer(request, self._proposed(asked))
+            return self._answer(request, self._sheltered("propose", lambda: self.strategy.propose(asked)))
         except _Cold as cold:
             return strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step, **cold.need)
 
-    def _proposed(self, asked: ProposeRequest[Any, Any]) -> ProposeResult[Any]:
+    def _sheltered(self, call: str, made: Callable[[], Made]) -> Made:
+        """What the strategy's own code makes; whatever it raises becomes a sentence.
+
+        An InvalidInput, too: the strategy's inputs were checked, so its space's complaints are its own doing.
+        """
         try:
-            return self.strategy.propose(asked)
+            return made()
         except InternalError:
             raise
         except Exception as error:
-            # An InvalidInput, too: the strategy's inputs were checked, so its space's complaints are its
-            # own doing.
-            raise self._failure("propose", error) from error
+            raise self._failure(call, error) from error
 
     # What the request leaves out because a warm replica has it.
 
@@ -164,7 +168,8 @@ class StrategyRuntime:
             data = self._states.get(state.digest)
         if data is None:
             raise _Cold(need_state=strategy_pb2.NeedState())
-        return self.strategy.load_state(state.version, data)
+        held = data
+        return self._sheltered("load_state", lambda: self.strategy.load_state(state.version, held))
 
     def _history(self, request: strategy_pb2.ProposeRequest) -> Sequence[Observation]:
         if not self.strategy.capabilities.history:
@@ -246,7 +251,7 @@ class StrategyRuntime:
         return response
 
     def _put_state(self, response: strategy_pb2.ProposeResponse, state: Any) -> None:
-        data = self.strategy.dump_state(state)
+        data = self._sheltered("dump_state", lambda: self.strategy.dump_state(state))
         if len(data) > MAX_STATE_BYTES:
             raise InternalError(
                 f"the state of {self.name!r} is {len(data)} bytes; at most {MAX_STATE_BYTES} are allowed"

@@ -124,7 +124,7 @@ class StrategyContract:
                 # A uid it has not met: nothing it keeps can be this experiment's.
                 stranger = strategy_pb2.ProposeRequest()
                 stranger.CopyFrom(request)
-                stranger.experiment_uid = f"stranger-{request.step}"
+                stranger.experiment_uid = f"{request.experiment_uid}-{request.step}"
                 assert _bytes(session.exchange(stranger)) == _bytes(answer)
             else:
                 assert _bytes(session.exchange(request, self._replica())) == _bytes(answer)
