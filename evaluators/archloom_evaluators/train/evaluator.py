@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 
 from archloom_evaluators.data.dataset import Dataset
@@ -12,6 +13,8 @@ from archloom_evaluators.evaluator import Artifact, EvaluatorInfo, Job, Outcome,
 from archloom_evaluators.failures import EvaluationFailure, Reason
 from archloom_evaluators.settings import worker_settings
 from archloom_evaluators.train.config import TrainConfig, configure
+
+log = logging.getLogger("archloom.worker")
 
 METRICS = (
     "val_accuracy",
@@ -86,6 +89,8 @@ def _train(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome
     subset_seed = int.from_bytes(hashlib.sha256(dataset.digest.encode()).digest()[:4], "big")
     data = training_data(dataset, job.fidelity.data_fraction, subset_seed, device)
     resume = Checkpoint.from_bytes(run.download(job.checkpoint)) if job.checkpoint else None
+    if resume is not None:
+        log.info("%s attempt %d: goes on after epoch %d", job.trial, job.attempt, resume.position.epoch)
     epochs = job.fidelity.epochs or config.epochs
     trained = train(network.module, data, config, epochs, job.seed, run, resume)
     peak_memory_mb = memory.read_mb()
