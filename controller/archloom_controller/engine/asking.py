@@ -139,21 +139,15 @@ class Asking:
             count, told = 0, observations[-1].sequence
         request = await self._request(draft, observations, count)
         context = Context(self._parts, draft.frame, strategy)
-        started = self._parts.clock.monotonic()
-        outcome = "answered"
         try:
             response = await self._parts.gateway.propose(strategy.name, request, context)
             self._check(response, count)
         except StrategyUnreachable as error:
-            outcome = "unreachable"
             self._fail(draft, count, str(error), halve=False)
             return None
         except StrategyFailed as error:
-            outcome = "failed"
             self._fail(draft, count, str(error), halve=True)
             return None
-        finally:
-            self._parts.metrics.propose(strategy.name, outcome, self._parts.clock.monotonic() - started)
         self._succeed(draft, waits=count > 0 and not response.proposals.proposals)
         draft.fields["told"] = told
         return Answer(request, response)

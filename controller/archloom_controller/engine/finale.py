@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archloom.v1.common_pb2 import Fidelity
 from archloom.v1.experiment_pb2 import EventKind, ExperimentPhase, ExperimentState

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from archloom.resources import ExperimentName
 from archloom.space import Space
-from archloom.v1 import experiment_pb2, strategy_pb2
+from archloom.v1 import evaluation_pb2, experiment_pb2, strategy_pb2
 from archloom.v1.common_pb2 import Comparison, FailureReason, Goal
 from archloom.v1.trial_pb2 import TrialRole
 from google.protobuf.json_format import MessageToDict
@@ -63,6 +63,22 @@ class Frame:
     def space(self) -> Space:
         """Expensive the first time: read it in a thread."""
         return Space.from_proto(self.spec.space.space)
+
+    @cached_property
+    def evaluation(self) -> evaluation_pb2.EvaluationContext:
+        """What the leases of this experiment share."""
+        return evaluation_pb2.EvaluationContext(
+            experiment=str(self.name),
+            task_kind=self.spec.task.kind,
+            dataset=self.spec.task.dataset,
+            task_settings=self.spec.task.settings,
+            evaluator_kind=self.spec.evaluator.kind,
+            evaluator_settings=self.spec.evaluator.settings,
+            space=self.spec.space.space,
+            space_digest=self.space.digest,
+            objectives=self.spec.objectives,
+            constraints=self.spec.constraints,
+        )
 
     @cached_property
     def full_fidelity(self) -> bytes:

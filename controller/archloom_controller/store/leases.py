@@ -219,6 +219,21 @@ class Leases:
         )
         return {row["_id"]: (row["attempt"], row["worker"]) async for row in found}
 
+    async def being_evaluated(self, trials: Sequence[str]) -> dict[str, Document]:
+        """What a result is judged by: {role, fidelity, device_class, kind, lease_time} of each of these
+        trials.
+        """
+        fields = {"role": 1, "fidelity": 1, "device_class": 1, "kind": 1, "lease_time": 1}
+        found = self._trials.find({"_id": {"$in": list(trials)}}, fields)
+        return {row["_id"]: row async for row in found}
+
+    async def device_classes(self, trials: Sequence[str]) -> set[str]:
+        """Those of these trials that are ready."""
+        if not trials:
+            return set()
+        found = self._trials.find({"_id": {"$in": list(trials)}, "state": READY}, {"device_class": 1})
+        return {row["device_class"] async for row in found}
+
     async def all(self) -> list[Document]:
         """Every lease there is, for the reaper: {_id, attempt, worker, lease_time, stall_seconds,
         max_seconds, device_seconds}.

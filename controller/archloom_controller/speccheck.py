@@ -1,0 +1,289 @@
+"""Whether a search can be run as it is described: every fault at once, each with its path within the spec."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from archloom.errors import InvalidInput, Violation
+from archloom.space import Space, SpaceError, load_preset
+from archloom.space.errors import suggest
+from archloom.v1 import common_pb2, experiment_pb2, strategy_pb2
+
+from archloom_controller.convert import seconds
+from archloom_controller.interfaces import (
+    DatasetInfo,
+    EvaluatorInfo,
+    Registry,
+    StrategyFailed,
+    StrategyGateway,
+    StrategyUnreachable,
+)
+from archloom_controller.settings_schema import schema_faults
+
+#: Share of the trials that are controls when the spec says nothing of them.
+DEFAULT_CONTROL_SHARE = 0.1
+DEFAULT_PARALLELISM = 1
+MAX_TRIALS_AT_ONCE = 100_000
+#: Metrics that the architecture alone decides; the controller knows them before the evaluator does.
+STATIC_METRICS = ("parameters", "flops")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A spec that can run, with defaults filled in and its preset resolved, and what the registry said."""
+
+    spec: experiment_pb2.ExperimentSpec
+    evaluator: EvaluatorInfo
+    dataset: DatasetInfo
+    strategy: strategy_pb2.StrategyDescription
+
+
+class SpecCheck:
+    def __init__(self, gateway: StrategyGateway, registry: Registry) -> None:
+        self._gateway = gateway
+        self._registry = registry
+
+    async def check(self, given: experiment_pb2.ExperimentSpec) -> Checked:
+        """Raises InvalidInput with every fault."""
+        spec = experiment_pb2.ExperimentSpec()
+        spec.CopyFrom(given)
+        fill_defaults(spec)
+        faults = amounts(spec)
+        space, found = await asyncio.to_thread(resolve_space, spec)
+        faults += found
+        evaluator, found = await self._evaluator(spec)
+        faults += found
+        dataset, found = await self._dataset(spec, evaluator)
+        faults += found
+        if space is not None and dataset is not None:
+            faults += shapes(space, dataset)
+        if evaluator is not None:
+            faults += metrics(spec, evaluator)
+        strategy: strategy_pb2.StrategyDescription | None = None
+        for field in ("strategy", "fallback") if spec.HasField("fallback") else ("strategy",):
+            described, found = await self._strategy(spec, field, space)
+            strategy = strategy or described
+            faults += found
+        if faults or evaluator is None or dataset is None or strategy is None:
+            raise InvalidInput(faults)
+        if not spec.strategy.version:
+            spec.strategy.version = strategy.version
+        return Checked(spec, evaluator, dataset, strategy)
+
+    async def _evaluator(
+        self, spec: experiment_pb2.ExperimentSpec
+    ) -> tuple[EvaluatorInfo | None, list[Violation]]:
+        kind, device_class = spec.evaluator.kind, spec.evaluator.device_class
+        found = await self._registry.evaluator(kind, device_class)
+        if found is not None:
+            return found, schema_faults(found.settings_schema, spec.evaluator.settings, "evaluator.settings")
+        known = await self._registry.evaluators()
+        if kind not in {each.kind for each in known}:
+            names = [each.kind for each in known]
+            return None, [Violation("evaluator.kind", f"no worker offers {kind!r}{suggest(kind, names)}")]
+        classes = [each.device_class for each in known if each.kind == kind]
+        message = f"no worker of class {device_class!r} offers {kind!r}{suggest(device_class, classes)}"
+        return None, [Violation("evaluator.device_class", message)]
+
+    async def _dataset(
+        self, spec: experiment_pb2.ExperimentSpec, evaluator: EvaluatorInfo | None
+    ) -> tuple[DatasetInfo | None, list[Violation]]:
+        name = spec.task.dataset
+        if evaluator is not None and not evaluator.task_kinds:
+            return DatasetInfo(name, spec.task.kind, (), 0, ""), []
+        faults = []
+        if evaluator is not None and spec.task.kind not in evaluator.task_kinds:
+            known = suggest(spec.task.kind, evaluator.task_kinds)
+            faults.append(
+                Violation("task.kind", f"evaluator {evaluator.kind!r} has no task {spec.task.kind!r}{known}")
+            )
+        try:
+            found = await self._registry.dataset(name, spec.evaluator.device_class)
+        except InvalidInput as error:
+            return None, [*faults, Violation("task.dataset", error.violations[0].message)]
+        if found is None:
+            known = suggest(name, await self._registry.dataset_names())
+            return None, [*faults, Violation("task.dataset", f"no worker knows {name!r}{known}")]
+        if found.task_kind and found.task_kind != spec.task.kind and not faults:
+            message = f"{name!r} is a data set for {found.task_kind!r}, the task is {spec.task.kind!r}"
+            faults.append(Violation("task.dataset", message))
+        return found, faults
+
+    async def _strategy(
+        self, spec: experiment_pb2.ExperimentSpec, field: str, space: Space | None
+    ) -> tuple[strategy_pb2.StrategyDescription | None, list[Violation]]:
+        asked: experiment_pb2.StrategySpec = getattr(spec, field)
+        described = await self._gateway.describe(asked.name)
+        if described is None:
+            known = suggest(asked.name, self._gateway.names())
+            return None, [Violation(f"{field}.name", f"no strategy {asked.name!r} is served{known}")]
+        faults = capabilities(spec, described, field, space)
+        if asked.version and asked.version != described.version:
+            message = f"version {asked.version!r} is not served; {described.version!r} is"
+            faults.append(Violation(f"{field}.version", message))
+        if space is None:
+            return described, faults
+        try:
+            search = search_spec(spec, asked, space)
+            told = await self._gateway.validate(asked.name, search)
+            faults += [Violation(f"{field}.{each.field}", each.message) for each in told]
+        except (StrategyUnreachable, StrategyFailed) as error:
+            faults.append(Violation(f"{field}.name", f"the strategy could not check the spec: {error}"))
+        return described, faults
+
+
+def fill_defaults(spec: experiment_pb2.ExperimentSpec) -> None:
+    """Set what the user left out; afterwards the stored spec says everything."""
+    if not spec.HasField("control"):
+        spec.control.share = DEFAULT_CONTROL_SHARE
+    if not spec.control.sampling:
+        spec.control.sampling = experiment_pb2.SAMPLING_UNIFORM_DECISIONS
+    if not spec.parallelism:
+        spec.parallelism = DEFAULT_PARALLELISM
+    if not spec.evaluator.device_class:
+        spec.evaluator.device_class = "cpu"
+    if not spec.HasField("fidelity"):
+        spec.fidelity.SetInParent()
+    if spec.finalists.count and not spec.finalists.seeds:
+        spec.finalists.seeds = 1
+
+
+def amounts(spec: experiment_pb2.ExperimentSpec) -> list[Violation]:
+    """Faults between the spec's own fields."""
+    faults = []
+    if spec.budget.trials < 1:
+        faults.append(Violation("budget.trials", "must be at least 1"))
+    if not 1 <= spec.parallelism <= MAX_TRIALS_AT_ONCE:
+        faults.append(Violation("parallelism", f"must be from 1 to {MAX_TRIALS_AT_ONCE:,}"))
+    duration = seconds(spec.trial.max_duration)
+    if spec.trial.HasField("max_duration") and duration <= 0:
+        faults.append(Violation("trial.max_duration", "must be longer than nothing"))
+    if seconds(spec.trial.stall_timeout) < 0:
+        faults.append(Violation("trial.stall_timeout", "must not be negative"))
+    if spec.budget.device_seconds and duration <= 0:
+        message = "is required when the budget names device_seconds: it is what a trial reserves"
+        faults.append(Violation("trial.max_duration", message))
+    if spec.budget.device_seconds and 0 < spec.budget.device_seconds < duration:
+        message = f"does not pay for one trial of {duration:g} s (trial.max_duration)"
+        faults.append(Violation("budget.device_seconds", message))
+    if not 0 <= spec.control.share <= 0.5:
+        faults.append(Violation("control.share", "must be from 0 to 0.5"))
+    faults += _repeats("objectives", [objective.metric for objective in spec.objectives])
+    for name in ("fidelity", "finalists.fidelity"):
+        owner = spec.finalists if name.startswith("finalists") else spec
+        faults += _fidelity(name, owner.fidelity)
+    numbers = [(f"constraints[{i}].bound", limit.bound) for i, limit in enumerate(spec.constraints)]
+    numbers += [("budget.device_seconds", spec.budget.device_seconds), ("control.share", spec.control.share)]
+    faults += [
+        Violation(name, "is not a finite number") for name, value in numbers if not math.isfinite(value)
+    ]
+    return faults
+
+
+def _fidelity(name: str, fidelity: common_pb2.Fidelity) -> list[Violation]:
+    if fidelity.proxies and fidelity.epochs:
+        return [Violation(f"{name}.proxies", "exclude epochs: a proxy trains nothing")]
+    return []
+
+
+def _repeats(field: str, names: Sequence[str]) -> list[Violation]:
+    return [
+        Violation(f"{field}[{index}].metric", f"{name!r} is named twice")
+        for index, name in enumerate(names)
+        if name in names[:index]
+    ]
+
+
+def resolve_space(spec: experiment_pb2.ExperimentSpec) -> tuple[Space | None, list[Violation]]:
+    """Put the preset's tree in its place, or check the tree that is there. CPU work: call it in a thread."""
+    try:
+        if spec.space.WhichOneof("source") == "preset":
+            try:
+                space = load_preset(spec.space.preset)
+            except SpaceError as error:
+                return None, [Violation("space.preset", error.violations[0].message)]
+        else:
+            space = Space.from_proto(spec.space.space)
+    except SpaceError as error:
+        return None, [
+            Violation(f"space.space.{fault.field}".rstrip("."), fault.message) for fault in error.violations
+        ]
+    except RecursionError:
+        return None, [Violation("space.space", "the tree is too deep")]
+    spec.space.space.CopyFrom(space.to_proto())
+    return space, []
+
+
+def shapes(space: Space, dataset: DatasetInfo) -> list[Violation]:
+    """Whether the space reads what the data set gives: one input, of its shape where both say numbers."""
+    inputs = list(space.to_proto().inputs)
+    if not dataset.shape:
+        return []
+    if len(inputs) != 1:
+        message = f"{dataset.name!r} gives one input, the space reads {len(inputs)}"
+        return [Violation("space.space.inputs", message)]
+    wanted = [value.literal.integer if value.HasField("literal") else None for value in inputs[0].shape]
+    same_rank = len(wanted) == len(dataset.shape)
+    if same_rank and all(want in (None, given) for want, given in zip(wanted, dataset.shape, strict=True)):
+        return []
+    told = " x ".join("?" if want is None else str(want) for want in wanted)
+    given = " x ".join(map(str, dataset.shape))
+    message = f"the space reads {told}, examples of {dataset.name!r} are {given}"
+    return [Violation("space.space.inputs[0].shape", message)]
+
+
+def metrics(spec: experiment_pb2.ExperimentSpec, evaluator: EvaluatorInfo) -> list[Violation]:
+    """Objectives and constraints name what the evaluator reports."""
+    if not evaluator.metrics:
+        return []
+    known = {*evaluator.metrics, *STATIC_METRICS}
+    named: Iterable[tuple[str, str]] = [
+        *((f"objectives[{i}].metric", each.metric) for i, each in enumerate(spec.objectives)),
+        *((f"constraints[{i}].metric", each.metric) for i, each in enumerate(spec.constraints)),
+    ]
+    return [
+        Violation(field, f"evaluator {evaluator.kind!r} does not report {name!r}{suggest(name, known)}")
+        for field, name in named
+        if name not in known
+    ]
+
+
+def capabilities(
+    spec: experiment_pb2.ExperimentSpec,
+    described: strategy_pb2.StrategyDescription,
+    field: str,
+    space: Space | None,
+) -> list[Violation]:
+    """What the spec asks for and the strategy cannot do."""
+    able, where, faults = described.capabilities, f"{field}.name", []
+    if able.max_objectives and len(spec.objectives) > able.max_objectives:
+        message = f"strategy {described.name!r} takes at most {able.max_objectives} objectives"
+        faults.append(Violation(where, f"{message}, the spec has {len(spec.objectives)}"))
+    if spec.constraints and not able.constraints:
+        message = f"strategy {described.name!r} takes no constraints, the spec has some"
+        faults.append(Violation(where, message))
+    if able.discrete_only and space is not None and space.continuous:
+        decision = space.continuous[0]
+        message = f"strategy {described.name!r} needs discrete decisions, {decision!r} is continuous"
+        faults.append(Violation(where, message))
+    return faults
+
+
+def search_spec(
+    spec: experiment_pb2.ExperimentSpec, strategy: experiment_pb2.StrategySpec, space: Space
+) -> strategy_pb2.SearchSpec:
+    """What the strategy will be told, for its own check."""
+    return strategy_pb2.SearchSpec(
+        revision=1,
+        objectives=spec.objectives,
+        constraints=spec.constraints,
+        space=spec.space.space,
+        space_digest=space.digest,
+        settings=strategy.settings,
+        fidelity=spec.fidelity,
+        trials=max(0, spec.budget.trials - int(spec.control.share * spec.budget.trials + 0.5)),
+        parallelism=spec.parallelism,
+    )
