@@ -267,7 +267,7 @@ def capabilities(
         faults.append(Violation(where, message))
     if able.discrete_only and space is not None and space.continuous:
         decision = space.continuous[0]
-        message = f"strategy {described.name!r} needs discrete decisions, {decision!r} is continuous"
+        message = f"strategy {described.name!r} needs discrete decisions; {decision!r} is not"
         faults.append(Violation(where, message))
     return faults
 

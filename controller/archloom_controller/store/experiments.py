@@ -86,8 +86,15 @@ class Experiments:
     async def hold(self, uid: str, held: bool, session: AsyncClientSession) -> None:
         """Set the experiment's ready trials aside, or back."""
         await self._trials.update_many(
-            {"e": uid, "state": READY, "held": not held}, {"$set": {"held": held}}, session=session
+            {"e": uid, "state": READY, "role": {"$in": [1, 2, 3, 4, 5, 6]}, "held": not held},
+            {"$set": {"held": held}},
+            session=session,
         )
+
+    async def reprioritise(self, uid: str, priority: int, session: AsyncClientSession) -> None:
+        """Move the experiment's waiting trials in their queue."""
+        where = {"e": uid, "state": READY, "role": {"$in": [1, 2, 3, 4, 5, 6]}}
+        await self._trials.update_many(where, {"$set": {"priority": priority}}, session=session)
 
     async def claim(self, uid: str, epoch: int, replica: str) -> int | None:
         """Become the owner if nobody did since ``epoch``; answers the new epoch."""

@@ -1,0 +1,142 @@
+"""The strategy against its random controls: what a rank test says, and what it does not."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archloom.v1 import experiment_pb2
+from archloom.v1.experiment_pb2 import Verdict
+from scipy.stats import mannwhitneyu
+
+from archloom_controller.engine.front import dominates
+
+#: With fewer on either side no result of the test could be called significant, or hardly any.
+MIN_TRIALS = 4
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One trial: its objectives, less is better; None when it failed or broke a constraint, which is worse
+    than any value.
+    """
+
+    values: tuple[float, ...] | None
+    device_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RankTest:
+    """One-sided: whether the strategy's trials are no better than the controls. ``better`` is P(strategy
+    beats control).
+    """
+
+    p_value: float
+    better: float
+
+
+def ranks(pool: Sequence[Outcome]) -> list[float]:
+    """A number for each, less is better: the one objective, or with several how many of the pool dominate
+    it.
+    """
+    single = all(each.values is None or len(each.values) == 1 for each in pool)
+    if single:
+        return [float("inf") if each.values is None else each.values[0] for each in pool]
+    feasible = [each.values for each in pool if each.values is not None]
+    return [
+        float(len(pool))
+        if each.values is None
+        else float(sum(dominates(other, each.values) for other in feasible))
+        for each in pool
+    ]
+
+
+def rank_test(strategy: Sequence[Outcome], controls: Sequence[Outcome]) -> RankTest:
+    """Mann and Whitney (1947). Neither side may be empty."""
+    numbers = ranks([*strategy, *controls])
+    ours, theirs = numbers[: len(strategy)], numbers[len(strategy) :]
+    if len(set(numbers)) == 1:
+        return RankTest(1.0, 0.5)
+    outcome = mannwhitneyu(ours, theirs, alternative="less")
+    worse = float(outcome.statistic) / (len(ours) * len(theirs))
+    return RankTest(float(outcome.pvalue), 1.0 - worse)
+
+
+def compare(
+    strategy: Sequence[Outcome], controls: Sequence[Outcome], metric: str, sign: float
+) -> experiment_pb2.ControlComparison:
+    """Both in the order in which they were made. ``sign`` is the factor that made less better in the first
+    objective.
+    """
+    matched = min(len(strategy), len(controls))
+    first = strategy[:matched]
+    comparison = experiment_pb2.ControlComparison(
+        strategy_first=_summary(first, sign),
+        strategy_all=_summary(strategy, sign),
+        controls=_summary(controls, sign),
+        matched_trials=matched,
+    )
+    best_first, best_control = _best(first), _best(controls[:matched])
+    if best_first is not None and best_control is not None:
+        comparison.margin = best_control - best_first
+    test: RankTest | None = None
+    if strategy and controls:
+        test = rank_test(strategy, controls)
+        comparison.p_value = test.p_value
+        comparison.probability_better = test.better
+    if test is None or min(len(strategy), len(controls)) < MIN_TRIALS:
+        comparison.verdict = Verdict.VERDICT_NOT_IDENTIFIED
+    else:
+        shown = test.p_value <= LEVEL
+        comparison.verdict = Verdict.VERDICT_BETTER if shown else Verdict.VERDICT_NOT_SHOWN
+    comparison.statement = _statement(comparison, metric, len(strategy))
+    return comparison
+
+
+def _best(outcomes: Sequence[Outcome]) -> float | None:
+    return min((each.values[0] for each in outcomes if each.values is not None), default=None)
+
+
+def _summary(outcomes: Sequence[Outcome], sign: float) -> experiment_pb2.SampleSummary:
+    values = [each.values[0] for each in outcomes if each.values is not None]
+    summary = experiment_pb2.SampleSummary(
+        trials=len(outcomes),
+        failed=len(outcomes) - len(values),
+        device_seconds=sum(each.device_seconds for each in outcomes),
+    )
+    if values:
+        summary.best = sign * min(values)
+        summary.median = sign * statistics.median(values)
+    return summary
+
+
+def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials: int) -> str:
+    """For people: what was measured, what the test says, and what is not identified."""
+    controls = comparison.controls.trials
+    if comparison.verdict == Verdict.VERDICT_NOT_IDENTIFIED:
+        return (
+            f"{trials} trials of the strategy and {controls} random controls are too few to compare: whether the "
+            f"strategy is better than random search is not identified (at least {MIN_TRIALS} of each are needed)."
+        )
+    matched = comparison.matched_trials
+    parts = []
+    if comparison.HasField("margin"):
+        parts.append(
+            f"the best {metric} of the strategy's first {matched} trials is {comparison.strategy_first.best:.4g}, "
+            f"that of {matched} random controls {comparison.controls.best:.4g} "
+            f"({comparison.margin:+.4g} for the strategy)"
+        )
+    verdict = (
+        "better than random search"
+        if comparison.verdict == Verdict.VERDICT_BETTER
+        else "not shown to be better than random search"
+    )
+    parts.append(
+        f"over all {trials} trials and {controls} controls the strategy is {verdict} (a trial of it beats a control "
+        f"with probability {comparison.probability_better:.2f}, one-sided Mann-Whitney p = {comparison.p_value:.3g})"
+    )
+    parts.append(f"what random search would have found with more than {controls} trials is not identified")
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
