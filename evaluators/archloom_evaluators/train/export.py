@@ -109,13 +109,25 @@ def card(job: Job, graph: Any, dataset: Dataset, metrics: dict[str, float]) -> b
     return json.dumps(content, indent=2, sort_keys=True).encode()
 
 
+class _OneInput(torch.nn.Module):
+    """Gives the network a signature with a name for its input, which the exporter wants."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.network(input)
+        return scores
+
+
 def _export(module: torch.nn.Module, examples: torch.Tensor) -> bytes:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module,
+            _OneInput(module).eval(),
             (examples,),
             dynamo=True,
             verbose=False,
