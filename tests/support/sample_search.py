@@ -39,7 +39,7 @@ def sample_messages(
     trials[4].failure.reason = common_pb2.FAILURE_REASON_DIVERGED
     trials[4].failure.message = "The loss became NaN in epoch 2."
     del trials[4].metrics[:]
-    report = experiment_pb2.Report(experiment=NAME, winner=f"{NAME}/trials/15")
+    report = experiment_pb2.Report(experiment=NAME, winner=f"{NAME}/trials/17")
     report.create_time.FromJsonString("2026-01-02T03:10:00Z")
     report.front.extend([trials[14], trials[9], trials[2]])
     _compare(report.control)

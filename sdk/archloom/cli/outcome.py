@@ -11,7 +11,7 @@ from rich.text import Text
 
 from archloom.cli.live import front_table
 from archloom.cli.output import cell, number, short_name
-from archloom.client import Artifact, Client, Experiment
+from archloom.client import Artifact, Client, ControlComparison, Experiment, TestScore
 from archloom.errors import InvalidInput, Violation
 from archloom.report import Outcome, render_page, result_of
 
@@ -84,14 +84,7 @@ def headline(outcome: Outcome) -> list[tuple[str, str]]:
     if winner is not None:
         lines.append(("winner", _winner_text(outcome)))
     if report.test is not None:
-        test = report.test
-        lines.append(
-            (
-                test.metric.replace("_", " "),
-                f"{test.value:.4f}, 95% interval {test.lower:.4f} to {test.upper:.4f} "
-                f"({test.examples:,} examples, opened once)",
-            )
-        )
+        lines.append((report.test.metric.replace("_", " "), _test_text(report.test)))
     parameters = report.winner_metrics.get("parameters") or (
         report.network.parameters if report.network else None
     )
@@ -107,14 +100,36 @@ def headline(outcome: Outcome) -> list[tuple[str, str]]:
             )
         )
     if report.control is not None:
-        lines.append(("against random", _control_text(outcome)))
+        lines.append(("margin", _margin_text(report.control)))
+        lines.append(("against random", report.control.statement or report.control.verdict.replace("_", " ")))
     return lines
+
+
+def _test_text(test: TestScore) -> str:
+    if test.lower == test.upper:
+        return f"{test.value:.4f} on the test split, opened once"
+    return (
+        f"{test.value:.4f}, 95% interval {test.lower:.4f} to {test.upper:.4f} "
+        f"({test.examples:,} test examples, opened once)"
+    )
+
+
+def _margin_text(control: ControlComparison) -> str:
+    """The first m trials against m controls, and the rank test over all."""
+    if control.margin is None:
+        margin = "not identified"
+    else:
+        margin = f"{control.margin:+.4g} over random, first {control.matched_trials} trials of each"
+    return margin + (f"; rank test p = {control.p_value:.3g}" if control.p_value is not None else "")
 
 
 def _winner_text(outcome: Outcome) -> str:
     report, winner = outcome.report, outcome.winner
     assert winner is not None
-    text = f"trial {short_name(winner.trial)}, fixed by validation"
+    text = f"trial {short_name(winner.trial)}"
+    if report.winner != winner.trial:
+        text += f", retrained as trial {short_name(report.winner)}"
+    text += ", fixed by validation"
     if winner.validation_mean is not None:
         text += f" ({outcome.objectives[0].metric} {winner.validation_mean:.4f}"
         if winner.validation_stddev is not None:
@@ -123,14 +138,6 @@ def _winner_text(outcome: Outcome) -> str:
     if report.tied_with:
         text += ", tied with trial " + ", ".join(map(short_name, report.tied_with))
     return text
-
-
-def _control_text(outcome: Outcome) -> str:
-    control = outcome.report.control
-    assert control is not None
-    margin = f"margin {control.margin:+.4g}" if control.margin is not None else "margin not identified"
-    chance = f"p = {control.p_value:.3g}" if control.p_value is not None else "no rank test"
-    return f"{control.statement or control.verdict.replace('_', ' ')} [{margin}, {chance}]"
 
 
 def print_files(result: dict[str, Any], folder: Path) -> None:

@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def winner(self) -> Finalist | None:
-        """The finalist that won by validation, None before it is fixed."""
+        """The finalist that won by validation; the report names its best run. None before it is fixed."""
         name = self.report.winner
         for finalist in self.report.finalists:
             if name and (finalist.trial == name or any(run.name == name for run in finalist.runs)):

@@ -43,7 +43,6 @@ def _context(outcome: Outcome) -> dict[str, Any]:
         "first": outcome.objectives[0],
         "front_metrics": outcome.front_metrics,
         "winner": winner,
-        "winner_numbers": {run.number for run in winner.runs} if winner is not None else set(),
         "winner_data": architecture_data(winner.architecture) if winner is not None else {},
         "best_plot": figures.best_so_far(outcome),
         "front_plot": figures.front(outcome),
@@ -60,13 +59,8 @@ def _context(outcome: Outcome) -> dict[str, Any]:
 def _caveats(outcome: Outcome) -> list[str]:
     """What a reader must not conclude."""
     report = outcome.report
-    first = outcome.objectives[0].metric
     notes = list(report.notes)
-    notes.append(
-        f"The {first} of search trials chose the finalists: the best of many noisy values is too good. "
-        "Quote the test score, or the finalists' means over seeds."
-    )
-    if report.test is not None:
+    if report.test is not None and report.test.lower < report.test.upper:
         notes.append(
             f"The interval of the test score tells how sure {report.test.examples:,} examples make it. "
             "It does not hold the spread over training seeds, nor other data than this set."

@@ -56,6 +56,7 @@ def _winner(outcome: Outcome) -> dict[str, Any] | None:
         return None
     return {
         "trial": winner.trial,
+        "run": report.winner,
         "architecture": architecture_data(winner.architecture),
         "metrics": dict(report.winner_metrics),
         "fixed_time": _time(report.winner_fixed_time),

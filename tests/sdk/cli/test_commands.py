@@ -113,12 +113,12 @@ def test_a_run_on_a_pipe_tells_a_line_a_trial_and_the_evidence(
     assert "search trial 1 finished: val_accuracy 0.8" in out
     assert "search trial 5 failed: diverged. The loss became NaN in epoch 2" in out
     assert "phase: finalists" in out
-    assert "0.9710, 95% interval 0.9587 to 0.9797 (1,000 examples, opened once)" in out
-    assert (
-        "trial 15, fixed by validation (val_accuracy 0.9700 ± 0.0042 over 2 seeds), tied with trial 10" in out
-    )
+    assert "0.9710, 95% interval 0.9587 to 0.9797 (1,000 test examples, opened once)" in out
+    assert "trial 15, retrained as trial 17, fixed by validation" in out
+    assert "val_accuracy 0.9700 ± 0.0042 over 2 seeds" in out
+    assert "tied with trial 10" in out
     assert "Not shown to be better than random search" in out
-    assert "[margin -0.03, p = 0.31]" in out
+    assert "-0.03 over random, first 4 trials of each; rank test p = 0.31" in out
     assert "1.23 ms measured, spread 0.08 ms" in out
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
         "evil.txt",
