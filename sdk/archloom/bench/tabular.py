@@ -16,7 +16,7 @@ from typing import Any
 
 from archloom.bench.tables import Key, Keys
 from archloom.errors import InternalError
-from archloom.space import Architecture, Space
+from archloom.space import Architecture, Space, SpaceError
 from archloom.strategy.values import Goal, Objective, SearchSpec
 from archloom.testing.session import Plugin, Session, SessionTrial
 from archloom.v1 import strategy_pb2
@@ -168,9 +168,11 @@ class _Search:
             self._refuse(ordinal, proposal, "a table has no supernets")
             return
         architecture = Architecture.from_proto(proposal.architecture)
-        faults = self._benchmark.space.check(architecture)
-        if faults:
-            raise InternalError(f"the strategy proposed what is not in the space: {faults[0]}")
+        try:
+            self._benchmark.space.require(architecture)
+        except SpaceError as error:
+            fault = error.violations[0]
+            raise InternalError(f"the strategy proposed what is not in the space: {fault}") from None
         key = self._benchmark.keys.of(architecture)
         proxies = tuple(proposal.fidelity.proxies)
         if proxies:
