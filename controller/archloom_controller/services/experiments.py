@@ -198,17 +198,8 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
     able = checked.strategy.capabilities
     state = ExperimentState.EXPERIMENT_STATE_RUNNING
     phase = ExperimentPhase.EXPERIMENT_PHASE_SEARCH
-    counters = (
-        "live",
-        "search",
-        "control",
-        "user",
-        "completed",
-        "failed",
-        "infeasible",
-        "cancelled",
-        "cache_hits",
-    )
+    made = ("live", "search", "control", "user")
+    ended = ("completed", "failed", "infeasible", "cancelled", "cache_hits")
     return {
         "_id": secrets.token_hex(10),
         "project": name.project,

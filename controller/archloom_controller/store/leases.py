@@ -103,7 +103,7 @@ class Leases:
         them; one may get fewer than there are.
         """
         queue: Document = {"device_class": device_class, "state": READY, "held": False}
-        wanted = sorted(kinds) or await self._trials.distinct("kind", queue, hint="queue")
+        wanted = sorted(kinds) or await self._trials.distinct("kind", queue)
         if not wanted:
             return []
         found = self._trials.find({**queue, "kind": {"$in": wanted}}, {"batched": 1})
