@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,9 @@ def list_spaces(as_json: AsJson = False) -> None:
         if as_json:
             print_json_list(found)
             return
-        rows = ((each.name, size_text(each.size), each.decisions, each.summary) for each in found)
+        rows = (
+            (each.name, size_text(each.size), each.decisions, first_sentence(each.summary)) for each in found
+        )
         print_table(("NAME", "ARCHITECTURES#", "DECISIONS#", "SUMMARY"), rows, "There are no spaces.")
 
 
@@ -74,3 +77,10 @@ def size_text(size: int) -> str:
         return f"{size:,}"
     digits = str(size)
     return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
+
+
+def first_sentence(text: str) -> str:
+    """Enough for a line of a listing."""
+    # "et al. 2019" ends no sentence.
+    found = re.search(r"\.\s+(?=[A-Z])", text)
+    return text if found is None else text[: found.start() + 1]
