@@ -1,13 +1,16 @@
-"""The search-space language: spaces, the architectures in them, and the networks these stand for. No torch, no numpy."""
+"""The search-space language: spaces, the architectures in them, and the networks these stand for. No torch,
+no numpy.
+"""
 
 from archloom.space.architecture import Architecture
+from archloom.space.describing import DecisionInfo
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.graph import Graph, GraphNode
 from archloom.space.ops import OpSpec, Parameter, Shape, operations
 from archloom.space.ops import register as register_spec
 from archloom.space.ops_table import ACTIVATIONS
 from archloom.space.presets import load_preset, preset_names, preset_text
-from archloom.space.space import DecisionInfo, Space
+from archloom.space.space import Space
 from archloom.space.yaml_text import dump_yaml, load_yaml
 
 __all__ = [

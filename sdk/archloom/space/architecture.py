@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Architecture:
-    """Immutable. Two are equal when they decide the same; whether a space has it is ``Space.check``'s question."""
+    """Immutable. Two are equal when they decide the same; whether a space has it is ``Space.check``'s
+    question.
+    """
 
     def __init__(self, decisions: Mapping[str, Literal]) -> None:
         self._decisions = dict(decisions)
@@ -37,7 +39,9 @@ class Architecture:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Architecture):
             return NotImplemented
-        return self._decisions == other._decisions and self.key == other.key  # the key tells 1, 1.0 and True apart
+        return (
+            self._decisions == other._decisions and self.key == other.key
+        )  # the key tells 1, 1.0 and True apart
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -73,20 +77,22 @@ class Architecture:
             elif all(map(_constant, value if isinstance(value, tuple) else (value,))):
                 decisions[path] = value
             else:
-                faults.append(Violation(path, f"expected a finite number, a text, true or false, found {value!r}"))
+                faults.append(
+                    Violation(path, f"expected a finite number, a text, true or false, found {value!r}")
+                )
         if faults:
             raise SpaceError(faults)
         return Architecture(decisions)
 
     def to_proto(self) -> space_pb2.Architecture:
-        from archloom.space.protos import write_architecture
+        from archloom.space.graph_protos import write_architecture
 
         return write_architecture(self)
 
     @staticmethod
     def from_proto(message: space_pb2.Architecture) -> Architecture:
         """Raises SpaceError where a decision has no value, or stands twice."""
-        from archloom.space.protos import read_architecture
+        from archloom.space.graph_protos import read_architecture
 
         return read_architecture(message)
 

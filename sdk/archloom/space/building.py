@@ -1,21 +1,21 @@
 """From decisions to the network: the tree is walked once, and each layer is emitted with its shape resolved.
 
-Identity and zero parts vanish while walking (a sum forgets a zero term, a product with a zero is zero); what nothing reads is pruned
-at the end.
+Identity and zero parts vanish while walking (a sum forgets a zero term, a product with a zero is zero); what
+nothing reads is pruned at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 from archloom.space.compiling import counts_of, edge_count, root_path
 from archloom.space.composites import stands_for
 from archloom.space.domains import Domain, Literal
+from archloom.space.emitting import MAX_INSTANCES, Emitter, Tensor
 from archloom.space.errors import BuildError
-from archloom.space.expressions import Expression, ExpressionError, Scalar
+from archloom.space.expressions import Expression, ExpressionError
 from archloom.space.graph import Graph, Instance, prune
-from archloom.space.ops import Operation, OperationError, Shape, resolve
+from archloom.space.ops import Shape
 from archloom.space.ops_table import NORMS
 from archloom.space.tree import (
     Bindings,
@@ -33,23 +33,14 @@ from archloom.space.tree import (
     enter,
 )
 
-MAX_INSTANCES = 50_000
-
-
-class Tensor(NamedTuple):
-    """What a node yields: the instance that makes it, None for a tensor of zeroes."""
-
-    node: int | None
-    shape: Shape
-
-
 Environment = dict[str, Literal]
 
 
 def build_graph(space: SpaceTree, decisions: Mapping[str, Literal], classes: int | None = None) -> Graph:
     """The canonical graph of complete decisions; raises BuildError at what does not fit.
 
-    With classes, the head of a classification task follows: a global average pool where needed, and a linear layer.
+    With classes, the head of a classification task follows: a global average pool where needed, and a linear
+    layer.
     """
     return _Builder(space, decisions).graph(classes)
 
@@ -62,17 +53,12 @@ def resolve_recipe(space: SpaceTree, decisions: Mapping[str, Literal]) -> dict[s
     return {name: whole[name] for name, _ in space.recipe}
 
 
-class _Builder:
-    """Every node has two paths: ``path`` names its decisions (tied repetitions have one), ``place`` its layers."""
+class _Builder(Emitter):
+    """Every node has two paths: ``path`` names its decisions (one for tied repetitions), ``place`` its layers."""
 
     def __init__(self, space: SpaceTree, decisions: Mapping[str, Literal]) -> None:
+        super().__init__(decisions)
         self.space = space
-        self.decisions = decisions
-        self.instances: list[Instance] = []
-        self.places: set[str] = set()
-        self.zeroes: dict[Shape, int] = {}
-        self.sharing: tuple[str, str] | None = None  # a shared repetition's place, and the name of all of them
-        self.groups: dict[tuple[str, bytes], str] = {}
 
     def graph(self, classes: int | None) -> Graph:
         environment = self.bind(self.space.let, "", {}, 0)
@@ -95,97 +81,6 @@ class _Builder:
         if x.shape.kind != "vector":
             x = self.apply("global_pool", (), x, "task.pool", "task.pool")
         return self.apply("linear", (("out", int, classes),), x, "task.linear", "task.linear")
-
-    # ------------------------------------------------------------ emission
-
-    def operation(
-        self,
-        name: str,
-        given: tuple[tuple[str, type, Literal], ...],
-        shapes: tuple[Shape, ...],
-        path: str,
-        normed: bool = False,
-    ) -> Operation:
-        try:
-            return resolve(name, given, shapes, normed)
-        except OperationError as error:
-            at_fault = below(path, error.parameter) if error.parameter else ""
-            raise BuildError(at_fault if at_fault in self.decisions else path, str(error)) from None
-
-    def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
-        if len(self.instances) >= MAX_INSTANCES:
-            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
-        while place in self.places:  # such as two sums, of a residual and of the residual that is its body
-            place += "'"
-        self.places.add(place)
-        group = ""
-        if self.sharing is not None and operation.weights:
-            here, shared = self.sharing
-            group = f"{shared}{place[len(here) :]}"
-            number = len({label for name, label in self.groups if name == group})
-            group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
-        self.instances.append(Instance(operation, inputs, place, group))
-        return Tensor(len(self.instances) - 1, operation.shape)
-
-    def apply(
-        self,
-        name: str,
-        given: tuple[tuple[str, type, Literal], ...],
-        x: Tensor,
-        path: str,
-        place: str,
-        normed: bool = False,
-    ) -> Tensor:
-        operation = self.operation(name, given, (x.shape,), path, normed)
-        if operation.identity:
-            return x
-        if operation.zero or (x.node is None and operation.zero_to_zero):
-            return Tensor(None, operation.shape)
-        return self.emit(operation, (self.materialise(x),), place)
-
-    def materialise(self, x: Tensor) -> int:
-        """The instance that makes a tensor; zeroes of one shape are made once, after the input's batch."""
-        if x.node is not None:
-            return x.node
-        if x.shape not in self.zeroes:
-            given = tuple((f"d{axis}", int, size) for axis, size in enumerate(x.shape.dims))
-            operation = self.operation("zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), "")
-            self.instances.append(Instance(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", ""))
-            self.zeroes[x.shape] = len(self.instances) - 1
-        return self.zeroes[x.shape]
-
-    def merge(self, how: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
-        """sum, concat or mul of tensors, without the parts that do nothing."""
-        shapes = tuple(part.shape for part in parts)
-        operation = self.operation(how, (), shapes, path)
-        live = [part for part in parts if part.node is not None]
-        if not live or (how == "mul" and len(live) < len(parts)):
-            return Tensor(None, operation.shape)
-        if how == "concat":
-            live = list(parts)
-        if len(live) == 1:
-            return live[0]
-        if len(live) < len(parts):
-            operation = self.operation(how, (), tuple(part.shape for part in live), path)
-        return self.emit(operation, tuple([self.materialise(part) for part in live]), place)
-
-    def project(self, x: Tensor, target: Shape, keep_channels: bool, path: str, place: str) -> Tensor:
-        """x brought to a shape by a strided 1x1 convolution with norm, or a linear layer; as it is where it fits."""
-        if x.shape == target or (keep_channels and x.shape.dims[1:] == target.dims[1:] and x.shape.kind == target.kind):
-            return x
-        channels = x.shape.channels if keep_channels else target.channels
-        out = (("out", int, channels),)
-        if x.shape.kind == target.kind == "vector":
-            return self.apply("linear", out, x, path, place)
-        if x.shape.kind == target.kind == "image":
-            stride = -(-x.shape.dims[1] // target.dims[1])
-            reached = tuple((size - 1) // stride + 1 for size in x.shape.dims[1:])
-            if reached == target.dims[1:]:
-                given = (("k", int, 1), ("stride", int, stride), *out)
-                return self.apply(
-                    "batch_norm", (), self.apply("conv", given, x, path, place, True), path, f"{place}.norm"
-                )
-        raise BuildError(path, f"no projection leads from {x.shape} to {target}")
 
     # ---------------------------------------------------- values and scopes
 
@@ -217,7 +112,8 @@ class _Builder:
             environment = self.bind(node.let, path, environment, x.shape.channels)
         if node.when is not None and not self.value(node.when, path, path, environment, x.shape.channels):
             return x
-        return _WALKS[type(node)](self, node, path, place, x, environment)
+        walk = _WALKS[type(node)]
+        return walk(self, node, path, place, x, environment)
 
     def layer(self, node: LayerNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
         name = node.operation
@@ -242,7 +138,9 @@ class _Builder:
             x = self.apply(NORMS.get(norm, norm), (), x, path, f"{place}.norm")
         return x if activation == "none" else self.apply(activation, (), x, path, f"{place}.activation")
 
-    def sequence(self, node: SequenceNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+    def sequence(
+        self, node: SequenceNode, path: str, place: str, x: Tensor, environment: Environment
+    ) -> Tensor:
         for segment, child in zip(node.segments, node.nodes, strict=True):
             x = self.node(child, below(path, segment), below(place, segment), x, environment)
         return x
@@ -276,14 +174,18 @@ class _Builder:
             if node.weights == "shared":
                 self.sharing = (there, self.shared_name(place, outer))
             before, start, zeroes = x, len(self.instances), len(self.zeroes)
-            x = self.node(node.body, enter(here, node.body), enter(there, node.body), x, {**environment, "i": i})
+            x = self.node(
+                node.body, enter(here, node.body), enter(there, node.body), x, {**environment, "i": i}
+            )
             if alike and x.shape == before.shape and x.node is not None and len(self.zeroes) == zeroes:
                 return self.copies(start, before, x, place, range(i, number))
         self.sharing = outer
         return x
 
     def copies(self, start: int, x: Tensor, y: Tensor, place: str, numbers: range) -> Tensor:
-        """The same repetition again, without walking it: the instances from start led from x to y in the one numbered first."""
+        """The same repetition again, without walking it: the instances from start led from x to y in the one
+        numbered first.
+        """
         pattern = self.instances[start:]
         cut = len(f"{place}[{numbers[0]}]")
         source, target = x.node, y.node
@@ -303,10 +205,14 @@ class _Builder:
         return Tensor(target, y.shape)
 
     def shared_name(self, place: str, outer: tuple[str, str] | None) -> str:
-        """The name of weights that all repetitions at a place share; inside other shared repetitions they share it too."""
+        """The name of weights that all repetitions at a place share; inside other shared repetitions they
+        share it too.
+        """
         return place if outer is None else f"{outer[1]}{place[len(outer[0]) :]}"
 
-    def residual(self, node: ResidualNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+    def residual(
+        self, node: ResidualNode, path: str, place: str, x: Tensor, environment: Environment
+    ) -> Tensor:
         y = self.node(node.body, enter(path, node.body), enter(place, node.body), x, environment)
         if x.shape != y.shape:
             if node.adapt == "skip":
@@ -314,9 +220,8 @@ class _Builder:
             if node.adapt == "project":
                 x = self.project(x, y.shape, False, path, below(place, "adapt"))
             else:
-                raise BuildError(
-                    path, f"the shortcut is {x.shape}, the body yields {y.shape}; adapt: project or skip would fit them"
-                )
+                found = f"the shortcut is {x.shape}, the body yields {y.shape}"
+                raise BuildError(path, f"{found}; adapt: project or skip would fit them")
         return self.merge("sum", (x, y), path, below(place, "sum"))
 
     def join(self, how: str, adapt: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
@@ -329,7 +234,9 @@ class _Builder:
             ]
         return self.merge(how, parts, path, below(place, how))
 
-    def parallel(self, node: ParallelNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+    def parallel(
+        self, node: ParallelNode, path: str, place: str, x: Tensor, environment: Environment
+    ) -> Tensor:
         parts = [
             self.node(child, below(path, segment), below(place, segment), x, environment)
             for segment, child in zip(node.segments, node.nodes, strict=True)
@@ -354,10 +261,14 @@ class _Builder:
             parts = []
             for edge, source in enumerate(self.sources(node, tensor, here)):
                 step = f".edge[{edge}]"
-                parts.append(self.option(node.operations, here + step, there + step, tensors[source], environment))
+                parts.append(
+                    self.option(node.operations, here + step, there + step, tensors[source], environment)
+                )
             tensors.append(self.join(how, node.adapt, parts, here, there))
         output = self.merge_kind(node.output, below(path, "output"), "last")
-        return tensors[-1] if output == "last" else self.merge(output, tensors[1:], path, below(place, "output"))
+        return (
+            tensors[-1] if output == "last" else self.merge(output, tensors[1:], path, below(place, "output"))
+        )
 
     def sources(self, node: CellNode, tensor: int, here: str) -> Sequence[int]:
         if node.edges is None:
@@ -369,7 +280,7 @@ class _Builder:
         return [int(self.decisions[f"{here}.input[{edge}]"]) for edge in range(edge_count(node, tensor))]  # type: ignore[arg-type]
 
 
-_WALKS = {
+_WALKS: Mapping[type[Node], Callable[..., Tensor]] = {
     LayerNode: _Builder.layer,
     SequenceNode: _Builder.sequence,
     ChoiceNode: _Builder.choice,

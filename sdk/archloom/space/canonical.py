@@ -1,14 +1,20 @@
 """A hash of a network that does not change when layers are renamed, renumbered, or listed in another order.
 
-1. The network is cut at every node that all paths from input to output pass (a residual network falls into its blocks). Cuts keep
-   their order under isomorphism, so the network's form is the sequence of its segments' forms; segments repeat, and are cached.
-2. Inside a segment colours are refined: a node's colour tells its label, its inputs' colours (in order where order matters) and its
+1. The network is cut at every node that all paths from input to output pass (a residual network falls into
+its blocks). Cuts keep
+   their order under isomorphism, so the network's form is the sequence of its segments' forms; segments
+   repeat, and are cached.
+2. Inside a segment colours are refined: a node's colour tells its label, its inputs' colours (in order where
+order matters) and its
    consumers' colours, until no colour splits (Weisfeiler and Leman 1968).
-3. What still shares a colour is told apart by trial: one node is given a colour of its own, and the least result over the nodes
-   of its class is taken, separately in each connected group of undecided nodes (as McKay 1981 does, without his pruning). This
+3. What still shares a colour is told apart by trial: one node is given a colour of its own, and the least
+result over the nodes
+   of its class is taken, separately in each connected group of undecided nodes (as McKay 1981 does, without
+   his pruning). This
    makes the form exact, where refinement alone would take a ring of eight for two rings of four.
 
-Symmetric networks could make step 3 long. After ``_MOST_TRIALS`` a segment's form is its listing as it stands: equal networks may
+Symmetric networks could make step 3 long. After ``_MOST_TRIALS`` a segment's form is its listing as it
+stands: equal networks may
 then get different hashes, different networks still never get equal ones.
 """
 
@@ -38,7 +44,9 @@ def canonical_hash(nodes: Sequence[Node], inputs: Mapping[str, int], outputs: Ma
 def _with_ports(
     nodes: Sequence[Node], inputs: Mapping[str, int], outputs: Mapping[str, int]
 ) -> list[tuple[bytes, bool, tuple[int, ...]]]:
-    """Inputs labelled by their names, one sink over all outputs, and a node for each group that touches its members."""
+    """Inputs labelled by their names, one sink over all outputs, and a node for each group that touches its
+    members.
+    """
     plain = [(label, ordered, sources) for label, ordered, sources, _ in nodes]
     for name, node in inputs.items():
         plain[node] = (plain[node][0] + f"input:{name}".encode(), True, ())
@@ -71,7 +79,13 @@ def _segments(nodes: Sequence[tuple[bytes, bool, tuple[int, ...]]]) -> list[Segm
             pieces.append(
                 tuple(
                     [
-                        (label, ordered, tuple([s - base for s in before] if ordered else sorted([s - base for s in before])))
+                        (
+                            label,
+                            ordered,
+                            tuple(
+                                [s - base for s in before] if ordered else sorted([s - base for s in before])
+                            ),
+                        )
                         for label, ordered, before in nodes[start : number + 1]
                     ]
                 )
@@ -142,7 +156,8 @@ class _Refinement:
     def settle(self, before: list[int], colours: list[int], members: list[int]) -> Any:
         """The least form of these vertices, the others being settled by their colours.
 
-        It holds which colour before each colour came from, and each member's surroundings: enough to draw the members again.
+        It holds which colour before each colour came from, and each member's surroundings: enough to draw the
+        members again.
         """
         origin = sorted(set(zip(colours, before, strict=True)))
         frame = sorted(self.signature(vertex, colours) for vertex in members)
@@ -150,7 +165,11 @@ class _Refinement:
         for colour in colours:
             counts[colour] = counts.get(colour, 0) + 1
         loose = [vertex for vertex in members if counts[colours[vertex]] > 1]
-        return (origin, frame, sorted(self.tell_apart(colours, group, counts) for group in self.connected(loose)))
+        return (
+            origin,
+            frame,
+            sorted(self.tell_apart(colours, group, counts) for group in self.connected(loose)),
+        )
 
     def tell_apart(self, colours: list[int], group: list[int], counts: Mapping[int, int]) -> str:
         if len(group) == 1:  # its twins are elsewhere, and none of them touches it

@@ -1,7 +1,10 @@
-"""The decisions of a space as an and-or tree, on which sampling, counting, mutation and enumeration are each a few lines.
+"""The decisions of a space as an and-or tree, on which sampling, counting, mutation and enumeration are each
+a few lines.
 
-``Leaf``: one decision. ``All``: all of its children. ``Branch``: one decision whose value says which child comes with it. Shapes and
-networks play no part here. A path may stand in several options of a branch (only one of them is taken), never twice in one ``All``.
+``Leaf``: one decision. ``All``: all of its children. ``Branch``: one decision whose value says which child
+comes with it. Shapes and
+networks play no part here. A path may stand in several options of a branch (only one of them is taken), never
+twice in one ``All``.
 """
 
 from __future__ import annotations
@@ -31,11 +34,15 @@ class Tree:
         raise NotImplementedError
 
     def at(self, index: int, rng: Random | None, out: Decisions) -> None:
-        """The assignment numbered index, 0 <= index < count; continuous decisions by rng, or their low ends without it."""
+        """The assignment numbered index, 0 <= index < count; continuous decisions by rng, or their low ends
+        without it.
+        """
         raise NotImplementedError
 
     def complete(self, given: Mapping[str, object], rng: Random | None, out: Decisions) -> None:
-        """Every reachable decision: as given where that is in its domain, else drawn (without rng: the first value)."""
+        """Every reachable decision: as given where that is in its domain, else drawn (without rng: the first
+        value).
+        """
         raise NotImplementedError
 
     def reachable(self, decisions: Mapping[str, object]) -> Iterator[tuple[str, Domain]]:
@@ -43,7 +50,9 @@ class Tree:
         raise NotImplementedError
 
     def faults(self, decisions: Mapping[str, object], seen: set[str]) -> Iterator[tuple[str, str]]:
-        """(path, what is wrong) for each decision that is missing or out of its domain; ``seen`` collects the reachable."""
+        """(path, what is wrong) for each decision that is missing or out of its domain; ``seen`` collects the
+        reachable.
+        """
         raise NotImplementedError
 
     def conditions(self, under: tuple[Condition, ...]) -> Iterator[tuple[str, Domain, tuple[Condition, ...]]]:

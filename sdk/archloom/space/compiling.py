@@ -1,7 +1,9 @@
 """From the tree of nodes to the tree of decisions.
 
-Which decisions exist may hang on options, on counts and on ``when``. Counts and ``when`` may read variables; a variable that is itself
-a decision and is read there becomes a branch, and its scope is compiled once for each of its values. So sizes stay exact.
+Which decisions exist may hang on options, on counts and on ``when``. Counts and ``when`` may read variables;
+a variable that is itself
+a decision and is read there becomes a branch, and its scope is compiled once for each of its values. So sizes
+stay exact.
 """
 
 from __future__ import annotations
@@ -109,7 +111,9 @@ class _Compiler:
             seen |= child.paths
         self.made += len(children)
         if self.made > MAX_TREE:
-            raise SpaceError([*self.violations, Violation(where, f"the space has more than {MAX_TREE} decisions")])
+            raise SpaceError(
+                [*self.violations, Violation(where, f"the space has more than {MAX_TREE} decisions")]
+            )
         return together(children)
 
     def scope(self, let: Bindings, path: str, structural: frozenset[str], known: Known, inner: Inner) -> Tree:
@@ -126,7 +130,9 @@ class _Compiler:
         if isinstance(value, Domain):
             self.made += 1
             if name not in structural or value.count is None:
-                return self.all((Leaf(place, value), self.scope(rest, path, structural, hidden, inner)), place)
+                return self.all(
+                    (Leaf(place, value), self.scope(rest, path, structural, hidden, inner)), place
+                )
             if value.count > 1_000:
                 return self.fault(place, "decides which decisions exist, and has more than 1000 values")
             options = [
@@ -163,7 +169,9 @@ class _Compiler:
 
     def unknown(self, expression: Expression, where: str, known: Known) -> Tree:
         missing = ", ".join(sorted(expression.names - known.keys()))
-        return self.fault(where, f"decides which decisions exist, so it may not read {missing}: only variables and i")
+        return self.fault(
+            where, f"decides which decisions exist, so it may not read {missing}: only variables and i"
+        )
 
     def kind(self, node: Node, path: str, known: Known) -> Tree:
         match node:
@@ -207,7 +215,9 @@ class _Compiler:
         stands = stands_for(layer, name)
         if not isinstance(stands, LayerNode):
             return self.node(stands, path, known)
-        return self.all([self.value(value, below(path, key)) for key, value in stands.parameters], layer.where)
+        return self.all(
+            [self.value(value, below(path, key)) for key, value in stands.parameters], layer.where
+        )
 
     def repeat(self, node: RepeatNode, path: str, known: Known) -> Tree:
         try:
@@ -215,14 +225,21 @@ class _Compiler:
         except ExpressionError as error:
             if isinstance(node.count, Expression) and not node.count.names <= known.keys():
                 body = self.node(node.body, enter(path, node.body), known)
-                return body if body is EMPTY else self.unknown(node.count, f"{node.where}.repeat.count", known)
+                return (
+                    body if body is EMPTY else self.unknown(node.count, f"{node.where}.repeat.count", known)
+                )
             return self.fault(f"{node.where}.repeat.count", str(error))
         place = below(path, "count")
-        numbers = [counts] if isinstance(counts, int) else [_whole(counts.at(n)) for n in range(counts.count or 0)]
+        numbers = (
+            [counts] if isinstance(counts, int) else [_whole(counts.at(n)) for n in range(counts.count or 0)]
+        )
         most = max(numbers)
         if node.decisions == "free":
             steps = [f"[{i}]" for i in range(most)]
-            copies = [self.node(node.body, enter(path + s, node.body), {**known, "i": i}) for i, s in enumerate(steps)]
+            copies = [
+                self.node(node.body, enter(path + s, node.body), {**known, "i": i})
+                for i, s in enumerate(steps)
+            ]
             if isinstance(counts, int):
                 return self.all(copies, node.where)
             self.all(copies, node.where)
@@ -241,7 +258,8 @@ class _Compiler:
         copies = [self.node(node.body, place, {**known, "i": i}) for i in range(max(1, most) if reads else 1)]
         if any(copy != copies[0] for copy in copies):
             return self.fault(
-                f"{node.where}.repeat", "repetitions have different decisions (by i), so they cannot be tied: make them free"
+                f"{node.where}.repeat",
+                "repetitions have different decisions (by i), so they cannot be tied: make them free",
             )
         return copies[0]
 
@@ -263,4 +281,3 @@ class _Compiler:
 def _whole(value: Literal) -> int:
     assert isinstance(value, int)
     return value
-

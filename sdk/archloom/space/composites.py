@@ -1,6 +1,8 @@
-"""Layers that are made of layers, written in the language itself: their weights, shapes and hash need no rules of their own.
+"""Layers that are made of layers, written in the language itself: their weights, shapes and hash need no
+rules of their own.
 
-A composite's parameters are variables of its body; a parameter that is a domain is a decision at ``<path>.<parameter>``.
+A composite's parameters are variables of its body; a parameter that is a domain is a decision at
+``<path>.<parameter>``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from archloom.space.tree import LayerNode, Node, ResidualNode, SequenceNode, Val
 
 @dataclass(frozen=True)
 class Composite:
-    """``parameters`` are name -> default, None where it is required; expressions see cin, the input's channels."""
+    """``parameters`` are name -> default, None where it is required; expressions see cin, the input's
+    channels.
+    """
 
     name: str
     parameters: Mapping[str, Value | None]
@@ -29,7 +33,9 @@ class Composite:
         return frozenset(self.parameters)
 
     def expand(self, layer: LayerNode) -> Node:
-        """The node that a layer of this name stands for, but for the layer's own let and when; required parameters are given."""
+        """The node that a layer of this name stands for, but for the layer's own let and when; required
+        parameters are given.
+        """
         given = dict(layer.parameters)
         arguments = tuple(
             (name, given.get(name, default))
@@ -55,10 +61,22 @@ def _e(text: str) -> Expression:
 def _composites() -> Mapping[str, Composite]:
     normed = {"norm": _e("norm"), "activation": _e("activation")}
     depthwise = _layer(
-        "conv", "depthwise", k=_e("k"), stride=_e("stride"), dilation=_e("dilation"), groups=_e("cin"), **normed
+        "conv",
+        "depthwise",
+        k=_e("k"),
+        stride=_e("stride"),
+        dilation=_e("dilation"),
+        groups=_e("cin"),
+        **normed,
     )
     common: dict[str, Value | None] = {"k": 3, "stride": 1}
     found = (
+        Composite(
+            "activation",
+            {"kind": None},
+            SequenceNode(nodes=(_layer("identity", "fixed", activation=_e("kind")),)),
+            "The activation that kind names, where that is decided elsewhere.",
+        ),
         Composite(
             "depthwise",
             {**common, "dilation": 1, "norm": "none", "activation": "none"},
@@ -90,7 +108,9 @@ def _composites() -> Mapping[str, Composite]:
                             _layer("conv", "expand", k=1, out=_e("max(1, cin * expand // 1)"), **normed),
                             when=_e("expand != 1"),
                         ),
-                        replace(depthwise, parameters=tuple(p for p in depthwise.parameters if p[0] != "dilation")),
+                        replace(
+                            depthwise, parameters=tuple(p for p in depthwise.parameters if p[0] != "dilation")
+                        ),
                         replace(
                             _layer("squeeze_excite", "squeeze", reduction=_e("reduction")), when=_e("squeeze")
                         ),
@@ -98,7 +118,7 @@ def _composites() -> Mapping[str, Composite]:
                     ),
                 ),
             ),
-            "1x1 up, depthwise, 1x1 down, with a shortcut where shapes agree (Sandler et al. 2018); squeeze adds a gate.",
+            "1x1 up, depthwise, 1x1 down, with a shortcut where shapes agree (Sandler et al. 2018).",
         ),
     )
     return {composite.name: composite for composite in found}
@@ -108,7 +128,8 @@ COMPOSITES = _composites()
 
 
 def stands_for(layer: LayerNode, name: str) -> Node:
-    """What a layer is when its operation is ``name``: a composite's body, or a layer with the parameters of that operation alone.
+    """What a layer is when its operation is ``name``: a composite's body, or a layer with the parameters of
+    that operation alone.
 
     The layer's own let and when are left to the caller.
     """

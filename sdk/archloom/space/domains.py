@@ -1,7 +1,9 @@
 """The values that a decision may take.
 
-A discrete domain is a numbered list that is never written out: ``count`` values, ``at(index)``, ``index(value)``; a subset of
-200 members has 2**200 values and costs nothing. A continuous domain (``count`` is None) is sampled, and stays out of sizes.
+A discrete domain is a numbered list that is never written out: ``count`` values, ``at(index)``,
+``index(value)``; a subset of
+200 members has 2**200 values and costs nothing. A continuous domain (``count`` is None) is sampled, and stays
+out of sizes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -50,7 +53,7 @@ class Domain:
         return self.at(new + (old is not None and new >= old))
 
     def near(self, value: object) -> Iterator[Literal]:
-        """The values a neighbour takes: all others; in a continuous domain a tenth of the range up and down."""
+        """What a neighbour takes: all other values; in a continuous domain a tenth of the range up and down."""
         assert self.count is not None
         old = self.index(value)
         return (self.at(index) for index in range(self.count) if index != old)
@@ -165,12 +168,15 @@ class Log(Uniform):
         return math.log(value / self.low) / math.log(self.high / self.low)
 
     def value(self, unit: float) -> float:
-        return min(self.high, max(self.low, self.low * (self.high / self.low) ** unit))
+        spread: float = (self.high / self.low) ** unit
+        return min(self.high, max(self.low, self.low * spread))
 
 
 @dataclass(frozen=True)
 class Subset(Domain):
-    """Subsets with ``least`` to ``most`` members, as tuples in the order of ``of``; numbered by size, then lexicographically."""
+    """Subsets with ``least`` to ``most`` members, as tuples in the order of ``of``; numbered by size, then
+    lexicographically.
+    """
 
     of: tuple[Literal, ...]
     least: int
@@ -206,12 +212,14 @@ class Subset(Domain):
             return None
         places = [self._places.get(literal_key(member)) for member in value]
         known = [place for place in places if place is not None]
-        if len(known) < len(places) or any(a >= b for a, b in zip(known, known[1:], strict=False)):
+        if len(known) < len(places) or any(a >= b for a, b in pairwise(known)):
             return None
         total, size = len(self.of), len(known)
         number = sum(math.comb(total, smaller) for smaller in range(self.least, size))
         previous = -1
         for taken, place in enumerate(known):
-            number += sum(math.comb(total - left - 1, size - taken - 1) for left in range(previous + 1, place))
+            number += sum(
+                math.comb(total - left - 1, size - taken - 1) for left in range(previous + 1, place)
+            )
             previous = place
         return number

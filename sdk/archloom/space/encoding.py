@@ -26,7 +26,9 @@ class Block:
 
     @cached_property
     def numeric(self) -> bool:
-        """Numbers, and flags, are one coordinate from 0 to 1, by rank; other choices have one coordinate a value."""
+        """Numbers, and flags, are one coordinate from 0 to 1, by rank; other choices have one coordinate a
+        value.
+        """
         domain = self.domain
         if isinstance(domain, Choice):
             return all(isinstance(value, (int, float)) for value in domain.values) and len(domain.values) > 1
@@ -37,13 +39,15 @@ class Block:
         if self.numeric:
             return ()
         domain = self.domain
-        return domain.of if isinstance(domain, Subset) else domain.values if isinstance(domain, Choice) else ()
+        return (
+            domain.of if isinstance(domain, Subset) else domain.values if isinstance(domain, Choice) else ()
+        )
 
     @cached_property
     def ranks(self) -> Mapping[Literal, float]:
         """For a choice of numbers: where each stands among them."""
         assert isinstance(self.domain, Choice)
-        ordered = sorted(self.domain.values)  # type: ignore[type-var]
+        ordered = sorted(self.domain.values)
         return {value: rank / (len(ordered) - 1) for rank, value in enumerate(ordered)}
 
     @cached_property
@@ -52,12 +56,17 @@ class Block:
         return (f"{self.path}?", *own) if self.conditional else own
 
     def values(self, value: Literal | None) -> Iterator[float]:
-        """The coordinates of a value, all 0 where the decision does not exist (its "?" coordinate says whether it does)."""
+        """The coordinates of a value, all 0 where the decision does not exist (its "?" coordinate says
+        whether it does).
+        """
         if self.conditional:
             yield float(value is not None)
         if not self.numeric:
             held = value if isinstance(value, tuple) and isinstance(self.domain, Subset) else (value,)
-            yield from (float(any(member == one and type(member) is type(one) for one in held)) for member in self.members)
+            yield from (
+                float(any(member == one and type(member) is type(one) for one in held))
+                for member in self.members
+            )
         elif value is None:
             yield 0.0
         elif isinstance(self.domain, Choice):
@@ -87,7 +96,8 @@ def vector(given: tuple[Block, ...], decisions: Mapping[str, Literal]) -> tuple[
 def path_encoding(graph: Graph) -> tuple[float, ...]:
     """Which chains of operations lead from input to output, hashed into PATH_WIDTH coordinates of 0 or 1.
 
-    As BANANAS (White et al. 2021) encodes a cell. A deep network has too many paths, so it is cut where all of them meet, and the
+    As BANANAS (White et al. 2021) encodes a cell. A deep network has too many paths, so it is cut where all
+    of them meet, and the
     chains of each piece are taken; pieces that repeat count once. At most 2,000 chains a piece.
     """
     row = [0.0] * PATH_WIDTH
@@ -128,9 +138,11 @@ def _word(graph: Graph, number: int) -> str:
 
 
 def graph_encoding(graph: Graph) -> tuple[float, ...]:
-    """Counts of neighbourhoods of up to two steps in the canonical graph, hashed into GRAPH_WIDTH coordinates.
+    """Counts of neighbourhoods of up to two steps in the canonical graph, hashed into GRAPH_WIDTH
+    coordinates.
 
-    A Weisfeiler-Leman histogram (Shervashidze et al. 2011), as NAS-BOWL uses; labels are operations with kernel and channels.
+    A Weisfeiler-Leman histogram (Shervashidze et al. 2011), as NAS-BOWL uses; labels are operations with
+    kernel and channels.
     """
     consumers: list[list[int]] = [[] for _ in graph.nodes]
     for node in graph.nodes:
@@ -141,9 +153,11 @@ def graph_encoding(graph: Graph) -> tuple[float, ...]:
     for _ in range(3):
         for label in labels:
             row[crc32(label.encode()) % GRAPH_WIDTH] += 1.0
-        labels = [
-            f"{labels[n.id]}({','.join(sorted(labels[s] for s in n.inputs))};{','.join(sorted(labels[c] for c in consumers[n.id]))})"
+        around = [
+            (sorted(labels[s] for s in n.inputs), sorted(labels[c] for c in consumers[n.id]))
             for n in graph.nodes
         ]
-        labels = [f"{crc32(label.encode()):08x}" for label in labels]
+        labels = [
+            f"{crc32(repr((own, near)).encode()):08x}" for own, near in zip(labels, around, strict=True)
+        ]
     return tuple(row)

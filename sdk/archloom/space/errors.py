@@ -20,7 +20,9 @@ class SpaceError(InvalidInput):
 
 
 class BuildError(Exception):
-    """One architecture does not fit together. Stays inside the package: ``Space.check`` turns it into a violation."""
+    """One architecture does not fit together. Stays inside the package: ``Space.check`` turns it into a
+    violation.
+    """
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)

@@ -1,7 +1,10 @@
-"""Small expressions, ``2*cin if i > 0 else cin``: a parser and an evaluator of our own, so that a space never runs code.
+"""Small expressions, ``2*cin if i > 0 else cin``: a parser and an evaluator of our own, so that a space never
+runs code.
 
-Grammar, loosest first: ``a if c else b``; ``or``; ``and``; ``not``; one comparison; ``+ -``; ``* / // %``; unary ``-``; ``**``;
-numbers, 'text', true, false, names, and the functions min, max and round8. Numbers stay finite and within 2**53, which every
+Grammar, loosest first: ``a if c else b``; ``or``; ``and``; ``not``; one comparison; ``+ -``; ``* / // %``;
+unary ``-``; ``**``;
+numbers, 'text', true, false, names, and the functions min, max and round8. Numbers stay finite and within
+2**53, which every
 language of the API holds exactly; an expression that leaves that range is an error, never a long computation.
 """
 
@@ -63,7 +66,9 @@ def parse(text: str) -> Expression:
 
 
 def round8(value: float) -> int:
-    """The multiple of 8 nearest to value, at least 8, never more than a tenth below it (the rule of MobileNet)."""
+    """The multiple of 8 nearest to value, at least 8, never more than a tenth below it (the rule of
+    MobileNet).
+    """
     rounded = max(8, int(value + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * value else rounded
 
@@ -83,7 +88,7 @@ def _number(value: object) -> int | float:
 def _power(base: float, exponent: float) -> float:
     if abs(base) > 1 and exponent * math.log2(abs(base)) > 54:
         raise ExpressionError("the value is larger than 2**53")
-    result = base**exponent
+    result: float | complex = base**exponent
     if isinstance(result, complex):
         raise ExpressionError("a negative number has no such power")
     return result

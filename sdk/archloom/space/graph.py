@@ -1,4 +1,6 @@
-"""The canonical network of an architecture: layer instances in topological order, identity and dead parts gone."""
+"""The canonical network of an architecture: layer instances in topological order, identity and dead parts
+gone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class GraphNode(NamedTuple):
-    """A layer instance. ``inputs`` are ids of earlier nodes; nodes of one ``group`` hold the same weights ("": its own).
+    """A layer instance. ``inputs`` are ids of earlier nodes; nodes of one ``group`` hold the same weights
+    ("": its own).
 
     ``path`` says where it stands in the space and keys its weights; it is outside the hash.
     """
@@ -62,7 +65,9 @@ class Graph:
 
     @cached_property
     def hash(self) -> str:
-        """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and ids play no part."""
+        """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and
+        ids play no part.
+        """
         return canonical_hash(
             [(node.operation.label, node.operation.ordered, node.inputs, node.group) for node in self.nodes],
             self.inputs,
@@ -77,21 +82,25 @@ class Graph:
 
     @cached_property
     def flops(self) -> int:
-        """Multiply-adds of one forward pass for one example, of products with weights; norms, activations and pools count nothing."""
+        """Multiply-adds of one forward pass for one example, of products with weights; norms, activations and
+        pools count nothing.
+        """
         return sum(node.operation.flops for node in self.nodes)
 
     def __getitem__(self, node: int) -> GraphNode:
         return self.nodes[node]
 
     def to_proto(self) -> space_pb2.Graph:
-        from archloom.space.protos import write_graph
+        from archloom.space.graph_protos import write_graph
 
         return write_graph(self)
 
     @staticmethod
     def from_proto(message: space_pb2.Graph) -> Graph:
-        """Raises SpaceError where it is no network, or where an operation is unknown here or of another version."""
-        from archloom.space.protos import read_graph
+        """Raises SpaceError where it is no network, or where an operation is unknown here or of another
+        version.
+        """
+        from archloom.space.graph_protos import read_graph
 
         return read_graph(message)
 
@@ -111,7 +120,8 @@ _ASSOCIATIVE = ("sum", "mul")
 def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
     """The graph of what reaches an output; inputs stay.
 
-    A sum that is read once, by another sum, is part of it (products likewise). A weight-sharing group of one is none.
+    A sum that is read once, by another sum, is part of it (products likewise). A weight-sharing group of one
+    is none.
     """
     uses = _uses(instances, inputs, outputs)
     groups: dict[str, int] = {}
@@ -122,9 +132,13 @@ def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Map
         if group:
             groups[group] = groups.get(group, 0) + 1
         if operation.name in _ASSOCIATIVE:
-            absorbed.update(s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name)
+            absorbed.update(
+                s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name
+            )
     if not absorbed and not groups and all(uses):
-        return Graph(tuple([GraphNode(n, *instance) for n, instance in enumerate(instances)]), inputs, outputs)
+        return Graph(
+            tuple([GraphNode(n, *instance) for n, instance in enumerate(instances)]), inputs, outputs
+        )
     ids = [0] * len(instances)
     terms: dict[int, list[int]] = {}
     nodes: list[GraphNode] = []
@@ -155,7 +169,7 @@ def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Map
 
 
 def _uses(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[int]:
-    """How often each instance is read by what reaches an output, a port counting twice; 0 for what is dead."""
+    """How often what reaches an output reads each instance, a port counting twice; 0 for what is dead."""
     uses = [0] * len(instances)
     for node in (*inputs.values(), *outputs.values()):
         uses[node] = 2
@@ -171,7 +185,9 @@ def rebuild(
     inputs: Mapping[str, int],
     outputs: Mapping[str, int],
 ) -> Graph:
-    """A graph from (operation, version, parameters, inputs, path, group, shape) of each node, checked; raises SpaceError."""
+    """A graph from (operation, version, parameters, inputs, path, group, shape) of each node, checked; raises
+    SpaceError.
+    """
     nodes: list[GraphNode] = []
     faults: list[Violation] = []
     for number, (name, version, parameters, sources, path, group, shape) in enumerate(parts):
@@ -190,7 +206,9 @@ def rebuild(
             found = f"{name} is version {operation.version} here, the graph has version {version}"
             faults.append(Violation(f"{place}.version", found))
         if operation.shape != shape:
-            faults.append(Violation(f"{place}.shape", f"{name} yields {operation.shape}, the graph has {shape}"))
+            faults.append(
+                Violation(f"{place}.shape", f"{name} yields {operation.shape}, the graph has {shape}")
+            )
         nodes.append(GraphNode(number, operation, sources, path, group))
     for port in (*inputs.values(), *outputs.values()):
         if not 0 <= port < len(nodes):

@@ -1,8 +1,11 @@
 """Operations as data: what each layer needs, yields, weighs and costs, known without torch.
 
-An ``OpSpec`` states its rules in the expression language. They may use the operation's parameters; the first input's dimensions
-(c, h, w of an image; c, t of a seq; c of a vector), ``inputs`` (their number) and ``c_all`` (their channels together); ``normed``
-(a norm follows); and, for weights and multiply-adds, the output's dimensions (oc, oh, ow, ot). How an operation is built in torch is
+An ``OpSpec`` states its rules in the expression language. They may use the operation's parameters; the first
+input's dimensions
+(c, h, w of an image; c, t of a seq; c of a vector), ``inputs`` (their number) and ``c_all`` (their channels
+together); ``normed``
+(a norm follows); and, for weights and multiply-adds, the output's dimensions (oc, oh, ow, ot). How an
+operation is built in torch is
 the evaluators' business (``archloom_evaluators.build``).
 """
 
@@ -46,7 +49,9 @@ class OperationError(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its type (int, float, bool, text), default ("=expression" too; None: required) and range."""
+    """One parameter: its type (int, float, bool, text), default ("=expression" too; None: required) and
+    range.
+    """
 
     name: str
     type: str
@@ -111,8 +116,20 @@ class OpSpec:
 class Operation:
     """An operation with its parameters and input shapes resolved. Interned: equal ones are one object."""
 
-    __slots__ = ("flops", "identity", "inputs", "label", "name", "ordered", "parameters", "shape", "version", "weights",
-                 "zero", "zero_to_zero")  # fmt: skip
+    __slots__ = (
+        "flops",
+        "identity",
+        "inputs",
+        "label",
+        "name",
+        "ordered",
+        "parameters",
+        "shape",
+        "version",
+        "weights",
+        "zero",
+        "zero_to_zero",
+    )
 
     def __init__(
         self,
@@ -163,7 +180,9 @@ def layer_names() -> list[str]:
 
 @cache
 def load_plugins() -> None:
-    """Register the specs that installed packages offer by the entry-point group ``archloom.operations``, once."""
+    """Register the specs that installed packages offer by the entry-point group ``archloom.operations``,
+    once.
+    """
     from importlib.metadata import entry_points
 
     for point in entry_points(group="archloom.operations"):
@@ -204,11 +223,9 @@ def _resolve(
     name = spec.name
     environment = _facts(spec, inputs)
     environment["normed"] = normed
-    for parameter in values:
-        if parameter not in spec.by_name:
-            raise OperationError(
-                f"{name} has no parameter {parameter!r}{suggest(parameter, spec.by_name)}", parameter
-            )
+    for given in values:
+        if given not in spec.by_name:
+            raise OperationError(f"{name} has no parameter {given!r}{suggest(given, spec.by_name)}", given)
     resolved: list[tuple[str, Scalar]] = []
     for parameter in spec.parameters:
         value = values.get(parameter.name, parameter.default)

@@ -19,7 +19,11 @@ _EFFECTIVE = "(dilation * (k - 1) + 1)"
 
 register(
     OpSpec(
-        "input", 1, {**_SAME, "tokens": ("tokens", ("t",))}, internal=True, summary="A tensor that the network is given."
+        "input",
+        1,
+        {**_SAME, "tokens": ("tokens", ("t",))},
+        internal=True,
+        summary="A tensor that the network is given.",
     )
 )
 register(
@@ -34,7 +38,10 @@ register(
             Parameter("groups", "int", 1, 1, _MAX),
             Parameter("dilation", "int", 1, 1, 1_000),
             Parameter(
-                "padding", "text", "='same' if dilation * (k - 1) % 2 == 0 else 'valid'", choices=("same", "valid")
+                "padding",
+                "text",
+                "='same' if dilation * (k - 1) % 2 == 0 else 'valid'",
+                choices=("same", "valid"),
             ),
             Parameter("bias", "bool", "=not normed"),
         ),
@@ -103,7 +110,9 @@ register(
     )
 )
 register(
-    OpSpec("batch_norm", 1, _SAME, weights="2 * c", zero_to_zero="true", summary="Batch normalisation, affine.")
+    OpSpec(
+        "batch_norm", 1, _SAME, weights="2 * c", zero_to_zero="true", summary="Batch normalisation, affine."
+    )
 )
 register(
     OpSpec(
@@ -115,7 +124,9 @@ register(
         summary="Normalisation over the channels of each position, affine.",
     )
 )
-register(OpSpec("identity", 1, _SAME, identity_if="true", zero_to_zero="true", summary="Nothing."))
+register(
+    OpSpec("identity", 1, _SAME, identity_if="true", zero_to_zero="true", follows=True, summary="Nothing.")
+)
 register(
     OpSpec(
         "zero",
@@ -137,7 +148,7 @@ for _kind, _axes in (("image", 3), ("seq", 2), ("vector", 1)):
         OpSpec(
             f"zeroes_{_kind}",
             1,
-            {kind: (_kind, _dims) for kind in ("image", "seq", "tokens", "vector")},
+            dict.fromkeys(("image", "seq", "tokens", "vector"), (_kind, _dims)),
             tuple(Parameter(dim, "int", None, 1, _MAX) for dim in _dims),
             internal=True,
             summary="Zeroes that a network needs where a connection was cut.",
@@ -187,7 +198,14 @@ ACTIVATIONS = {
 for _name, _fixed in ACTIVATIONS.items():
     register(OpSpec(_name, 1, _SAME, zero_to_zero="true" if _fixed else "false", summary="Activation."))
 register(
-    OpSpec("prelu", 1, _SAME, weights="c", zero_to_zero="true", summary="Leaky ReLU with a learnt slope a channel.")
+    OpSpec(
+        "prelu",
+        1,
+        _SAME,
+        weights="c",
+        zero_to_zero="true",
+        summary="Leaky ReLU with a learnt slope a channel.",
+    )
 )
 ACTIVATION_NAMES = (*ACTIVATIONS, "prelu")
 NORMS = {"batch": "batch_norm", "layer": "layer_norm"}
@@ -198,7 +216,11 @@ register(
     OpSpec(
         "concat",
         1,
-        {"image": ("image", ("c_all", "h", "w")), "seq": ("seq", ("c_all", "t")), "vector": ("vector", ("c_all",))},
+        {
+            "image": ("image", ("c_all", "h", "w")),
+            "seq": ("seq", ("c_all", "t")),
+            "vector": ("vector", ("c_all",)),
+        },
         arity="many",
         ordered=True,
         equal_inputs="channels",

@@ -1,6 +1,7 @@
-"""Between protobuf messages and the values of this package. Imported only where a message is at hand.
+"""Between protobuf messages and spaces. Imported only where a message is at hand.
 
-A Space message is read by way of the plain data of ``reading``, so that both forms meet the same checks and the same messages.
+A Space message is read by way of the plain data of ``reading``, so that both forms meet the same checks and
+the same messages.
 """
 
 from __future__ import annotations
@@ -8,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from archloom.space.architecture import Architecture
 from archloom.space.domains import Choice, Domain, Flag, Integer, Literal, Log, Subset, Uniform
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Expression
-from archloom.space.graph import Graph, rebuild
-from archloom.space.ops import Shape
 from archloom.space.tree import (
     Bindings,
     CellNode,
@@ -29,13 +27,13 @@ from archloom.space.tree import (
 )
 from archloom.v1 import space_pb2 as pb
 
-_KINDS = {
+KINDS = {
     "image": pb.TENSOR_KIND_IMAGE,
     "seq": pb.TENSOR_KIND_SEQ,
     "tokens": pb.TENSOR_KIND_TOKENS,
     "vector": pb.TENSOR_KIND_VECTOR,
 }
-_KIND_NAMES = {number: name for name, number in _KINDS.items()}
+KIND_NAMES = {number: name for name, number in KINDS.items()}
 _ADAPT = {
     "": pb.ADAPT_RULE_UNSPECIFIED,
     "error": pb.ADAPT_RULE_ERROR,
@@ -68,7 +66,9 @@ def write_space(tree: SpaceTree) -> pb.Space:
         description=tree.description,
         let=write_bindings(tree.let),
         inputs=[
-            pb.SpaceInput(name=port.name, kind=_KINDS[port.kind], shape=[write_value(size) for size in port.shape])
+            pb.SpaceInput(
+                name=port.name, kind=KINDS[port.kind], shape=[write_value(size) for size in port.shape]
+            )
             for port in tree.inputs
         ],
         body=write_node(tree.body),
@@ -107,7 +107,9 @@ def write_domain(domain: Domain) -> pb.Domain:
         case Choice():
             return pb.Domain(choice=pb.Domain.Choice(values=map(write_literal, domain.values)))
         case Integer():
-            return pb.Domain(integer=pb.Domain.IntegerRange(low=domain.low, high=domain.high, step=domain.step))
+            return pb.Domain(
+                integer=pb.Domain.IntegerRange(low=domain.low, high=domain.high, step=domain.step)
+            )
         case Log():
             return pb.Domain(log=pb.Domain.LogRange(low=domain.low, high=domain.high))
         case Uniform():
@@ -195,7 +197,7 @@ def space_data(message: pb.Space) -> dict[str, Any]:
         constraints=list(message.constraints),
     ) | {
         "input": {
-            port.name: {"kind": _KIND_NAMES.get(port.kind), "shape": [_value(size) for size in port.shape]}
+            port.name: {"kind": KIND_NAMES.get(port.kind), "shape": [_value(size) for size in port.shape]}
             for port in message.inputs
         },
         "body": _node(message.body) if message.HasField("body") else None,
@@ -214,23 +216,23 @@ def _bindings(bindings: Iterable[pb.SpaceBinding]) -> dict[str, Any]:
 def _value(value: pb.SpaceValue) -> Any:
     kind = value.WhichOneof("value")
     if kind == "literal":
-        return _literal(value.literal)
+        return read_literal(value.literal)
     if kind == "expression":
         return f"={value.expression}"
     return _domain(value.domain) if kind == "domain" else None
 
 
-def _literal(literal: pb.Literal) -> Any:
+def read_literal(literal: pb.Literal) -> Any:
     kind = literal.WhichOneof("value")
     if kind is None:
         return None
-    return [_literal(item) for item in literal.list.items] if kind == "list" else getattr(literal, kind)
+    return [read_literal(item) for item in literal.list.items] if kind == "list" else getattr(literal, kind)
 
 
 def _domain(domain: pb.Domain) -> Any:
     match domain.WhichOneof("domain"):
         case "choice":
-            return {"choice": [_literal(value) for value in domain.choice.values]}
+            return {"choice": [read_literal(value) for value in domain.choice.values]}
         case "integer":
             step = [domain.integer.step] if domain.integer.HasField("step") else []
             return {"int": [domain.integer.low, domain.integer.high, *step]}
@@ -242,7 +244,9 @@ def _domain(domain: pb.Domain) -> Any:
             return {"bool": [False, True]}
         case "subset":
             subset = domain.subset
-            return {"subset": {"of": [_literal(v) for v in subset.of], "min": subset.min, "max": subset.max}}
+            return {
+                "subset": {"of": [read_literal(v) for v in subset.of], "min": subset.min, "max": subset.max}
+            }
         case "divisors":
             return {"divisors": domain.divisors.of, "among": list(domain.divisors.among)}
     return {}
@@ -308,7 +312,9 @@ def _cell(cell: pb.SpaceNode.Cell) -> dict[str, Any]:
     elif cell.WhichOneof("edges") == "sparse":
         edges = {"k": cell.sparse.k, "distinct": cell.sparse.distinct}
     optional = {
-        name: _value(getattr(cell, name)) for name in ("join", "output", "input_stride") if cell.HasField(name)
+        name: _value(getattr(cell, name))
+        for name in ("join", "output", "input_stride")
+        if cell.HasField(name)
     }
     return {
         **_filled(inputs=cell.inputs, pre=_node(cell.pre) if cell.HasField("pre") else None),
@@ -321,85 +327,3 @@ def _cell(cell: pb.SpaceNode.Cell) -> dict[str, Any]:
 
 def _filled(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", {}, [], 0)}
-
-
-# ------------------------------------------------- architectures and graphs
-
-
-def write_architecture(architecture: Architecture) -> pb.Architecture:
-    message = pb.Architecture()
-    for path, value in architecture.decisions.items():
-        decision = message.decisions.add(path=path)
-        if isinstance(value, tuple):
-            decision.members.items.extend(map(write_literal, value))
-            decision.members.SetInParent()
-        elif isinstance(value, bool):
-            decision.flag = value
-        elif isinstance(value, int):
-            decision.integer = value
-        elif isinstance(value, float):
-            decision.number = value
-        else:
-            decision.text = value
-    return message
-
-
-def read_architecture(message: pb.Architecture) -> Architecture:
-    decisions: dict[str, Any] = {}
-    faults: list[Violation] = []
-    for decision in message.decisions:
-        kind = decision.WhichOneof("value")
-        if decision.path in decisions:
-            faults.append(Violation(decision.path, "is decided twice"))
-        if kind == "members":
-            decisions[decision.path] = [_literal(item) for item in decision.members.items]
-        else:
-            decisions[decision.path] = None if kind is None else getattr(decision, kind)
-    if faults:
-        raise SpaceError(faults)
-    return Architecture.from_dict(decisions)
-
-
-def write_graph(graph: Graph) -> pb.Graph:
-    return pb.Graph(
-        nodes=[
-            pb.GraphNode(
-                id=node.id,
-                operation=node.op,
-                version=node.version,
-                parameters=[
-                    pb.GraphParameter(name=name, value=write_literal(value)) for name, value in node.operation.parameters
-                ],
-                inputs=node.inputs,
-                path=node.path,
-                shape=pb.TensorShape(kind=_KINDS[node.shape.kind], dims=node.shape.dims),
-                sharing_group=node.group,
-            )
-            for node in graph.nodes
-        ],
-        inputs=[pb.GraphPort(name=name, node=node) for name, node in graph.inputs.items()],
-        outputs=[pb.GraphPort(name=name, node=node) for name, node in graph.outputs.items()],
-        hash=graph.hash,
-        parameters=graph.parameters,
-        flops=graph.flops,
-    )
-
-
-def read_graph(message: pb.Graph) -> Graph:
-    parts = [
-        (
-            node.operation,
-            node.version,
-            {parameter.name: _literal(parameter.value) for parameter in node.parameters},
-            tuple(node.inputs),
-            node.path,
-            node.sharing_group,
-            Shape(_KIND_NAMES.get(node.shape.kind, "unspecified"), tuple(node.shape.dims)),
-        )
-        for node in message.nodes
-    ]
-    return rebuild(
-        parts,
-        {port.name: port.node for port in message.inputs},
-        {port.name: port.node for port in message.outputs},
-    )

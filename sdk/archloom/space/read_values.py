@@ -59,7 +59,9 @@ class ValueReader:
         for key in data:
             if key not in known:
                 place = f"{path}.{key}" if path else key
-                later = "is not supported yet" if key in LATER_KEYS else f"is no field here{suggest(key, known)}"
+                later = (
+                    "is not supported yet" if key in LATER_KEYS else f"is no field here{suggest(key, known)}"
+                )
                 self.fault(place, f"{key!r} {later}")
 
     def items(self, data: object, path: str) -> list[Any]:
@@ -166,11 +168,15 @@ class ValueReader:
         if len(kinds) != 1 or len(data) != 1:
             found = ", ".join(map(str, data)) or "an empty map"
             hint = suggest(str(next(iter(data), "")), _DOMAINS)
-            self.fault(path, f"expected one domain of {', '.join(_DOMAINS)}, found {found}{hint if 'mean' in hint else ''}")
+            known = ", ".join(_DOMAINS)
+            self.fault(
+                path,
+                f"expected one domain of {known}, found {found}{hint if 'mean' in hint else ''}",
+            )
             return 0
         return _DOMAINS[kinds[0]](self, data[kinds[0]], f"{path}.{kinds[0]}") or 0
 
-    def choice(self, data: object, path: str) -> Domain | None:
+    def choice_domain(self, data: object, path: str) -> Domain | None:
         if not isinstance(data, (list, tuple)) or not 1 <= len(data) <= MAX_VALUES:
             what = "an empty list: a domain needs a value" if data in ([], ()) else show(data)
             self.fault(path, f"expected a list of 1 to {MAX_VALUES} values, found {what}")
@@ -179,7 +185,9 @@ class ValueReader:
         self.distinct(values, path)
         for number, value in enumerate(values):
             if isinstance(value, str) and value.startswith("="):
-                self.fault(f"{path}[{number}]", "a domain holds constants; give the expression a name with let")
+                self.fault(
+                    f"{path}[{number}]", "a domain holds constants; give the expression a name with let"
+                )
         return Choice(values)
 
     def distinct(self, values: Sequence[Literal], path: str) -> None:
@@ -197,7 +205,9 @@ class ValueReader:
         for number, item in enumerate(data):
             if isinstance(item, bool) or not isinstance(item, (int, float)) or not abs(item) <= MAX_MAGNITUDE:
                 hint = "; write 1.0e-4 for 1e-4" if isinstance(item, str) and _is_number(item) else ""
-                self.fault(f"{path}[{number}]", f"expected a finite number within 2**53, found {show(item)}{hint}")
+                self.fault(
+                    f"{path}[{number}]", f"expected a finite number within 2**53, found {show(item)}{hint}"
+                )
                 return None
         if data[0] > data[1]:
             self.fault(path, f"has no value: {show(data[0])} is more than {show(data[1])}")
@@ -210,7 +220,10 @@ class ValueReader:
             return None
         for number, item in enumerate(bounds):
             if type(item) is not int or (number == 2 and item < 1):
-                self.fault(f"{path}[{number}]", f"expected a whole number{' above 0' * (number == 2)}, found {show(item)}")
+                self.fault(
+                    f"{path}[{number}]",
+                    f"expected a whole number{' above 0' * (number == 2)}, found {show(item)}",
+                )
                 return None
         return Integer(*bounds)
 
@@ -235,7 +248,7 @@ class ValueReader:
         return bounds[0] != bounds[1]
 
     def flag(self, data: object, path: str) -> Domain | None:
-        if data not in ([False, True], (False, True)) or any(type(item) is not bool for item in data):  # type: ignore[attr-defined]
+        if data not in ([False, True], (False, True)) or any(type(item) is not bool for item in data):
             self.fault(path, f"expected [false, true], found {show(data)}")
             return None
         return Flag()
@@ -244,7 +257,7 @@ class ValueReader:
         fields = self.mapping(data, path, ("of", "min", "max"), required=("of",))
         if fields is None or "of" not in fields:
             return None
-        domain = self.choice(fields["of"], f"{path}.of")
+        domain = self.choice_domain(fields["of"], f"{path}.of")
         if not isinstance(domain, Choice):
             return None
         total = len(domain.values)
@@ -259,7 +272,7 @@ class ValueReader:
 
 
 _DOMAINS: Mapping[str, Callable[[ValueReader, object, str], Domain | None]] = {
-    "choice": ValueReader.choice,
+    "choice": ValueReader.choice_domain,
     "int": ValueReader.integer,
     "float": ValueReader.uniform,
     "log": ValueReader.log,

@@ -1,6 +1,7 @@
 """From plain data (YAML, JSON) to the tree, with every fault and its path.
 
-A fault never stops the reading: the reader notes it, puts a placeholder where the value should be, and goes on; at the end it raises
+A fault never stops the reading: the reader notes it, puts a placeholder where the value should be, and goes
+on; at the end it raises
 one SpaceError with all of them.
 """
 
@@ -40,7 +41,20 @@ _TOP = ("name", "description", "let", "input", "body", "output", "recipe", "cons
 _COMMON = ("name", "let", "when", "adapt")
 _EXTRA = {"parallel": ("merge",)}
 _LATER = ("use", "scan", "map")
-_RESERVED = ("adapt", "merge", "norm", "activation", "count", "layer", "sum", "mul", "concat", "task", "recipe", "input")
+_RESERVED = (
+    "adapt",
+    "merge",
+    "norm",
+    "activation",
+    "count",
+    "layer",
+    "sum",
+    "mul",
+    "concat",
+    "task",
+    "recipe",
+    "input",
+)
 _OPTION = re.compile(r"[A-Za-z0-9_]{1,100}")
 LAYER_EXTRAS = {
     "norm": Parameter("norm", "text", "none", choices=("none", *ops_table.NORMS)),
@@ -71,7 +85,9 @@ class _Reader(ValueReader):
             self.expression(text, f"constraints[{number}]", known={"params", "flops"})
             for number, text in enumerate(self.items(fields.get("constraints", []), "constraints"))
         )
-        outputs = [self.name(o, f"output[{n}]") for n, o in enumerate(self.items(fields.get("output", []), "output"))]
+        outputs = [
+            self.name(o, f"output[{n}]") for n, o in enumerate(self.items(fields.get("output", []), "output"))
+        ]
         if len(outputs) > 1:
             self.fault("output", "several outputs are not supported yet")
         return SpaceTree(
@@ -103,7 +119,9 @@ class _Reader(ValueReader):
             )
             for number, size in enumerate(shape):
                 if not isinstance(size, Expression) and (type(size) is not int or not 1 <= size <= 1_000_000):
-                    self.fault(f"{path}.shape[{number}]", f"expected a size or an expression, found {show(size)}")
+                    self.fault(
+                        f"{path}.shape[{number}]", f"expected a size or an expression, found {show(size)}"
+                    )
             if kind and len(shape) != KINDS[kind]:
                 self.fault(f"{path}.shape", f"{kind} has {KINDS[kind]} dimensions, here are {len(shape)}")
             ports.append(InputPort(name, kind, shape))
@@ -159,7 +177,11 @@ class _Reader(ValueReader):
     def adapt(self, kind: str, fields: Mapping[str, Any], path: str) -> str:
         if "adapt" not in fields:
             return ""
-        rules = {"residual": ("error", "project", "skip"), "parallel": ("error", "project"), "cell": ("error", "project")}
+        rules = {
+            "residual": ("error", "project", "skip"),
+            "parallel": ("error", "project"),
+            "cell": ("error", "project"),
+        }
         if kind not in rules:
             self.fault(f"{path}.adapt", f"a {kind} joins nothing; adapt stands at {', '.join(rules)}")
             return ""
@@ -175,14 +197,18 @@ class _Reader(ValueReader):
         names = _names(operation)
         for name in names:
             if not isinstance(name, str):
-                self.fault(f"{path}.layer", f"expected an operation's name or a choice of names, found {show(name)}")
+                self.fault(
+                    f"{path}.layer", f"expected an operation's name or a choice of names, found {show(name)}"
+                )
             elif name in COMPOSITES:
                 known |= COMPOSITES[name].names
             elif name in usable:
                 spec = operations()[name]
                 known |= {*spec.by_name, *(LAYER_EXTRAS if spec.follows else ())}
             else:
-                self.fault(f"{path}.layer", f"there is no operation {name!r}{suggest(name, [*usable, *COMPOSITES])}")
+                self.fault(
+                    f"{path}.layer", f"there is no operation {name!r}{suggest(name, [*usable, *COMPOSITES])}"
+                )
                 known |= {key for key in fields if key not in LATER_KEYS}
         parameters = {key: value for key, value in fields.items() if key not in (*_COMMON, "layer")}
         read = []
@@ -190,7 +216,11 @@ class _Reader(ValueReader):
             place = f"{path}.{key}"
             if key not in known:
                 later = key in LATER_KEYS
-                hint = " is not supported yet" if later else f" is no parameter of {show(operation)}{suggest(key, known)}"
+                hint = (
+                    " is not supported yet"
+                    if later
+                    else f" is no parameter of {show(operation)}{suggest(key, known)}"
+                )
                 self.fault(place, f"{key!r}{hint}")
                 continue
             value = self.value(parameters[key], place)
@@ -219,7 +249,9 @@ class _Reader(ValueReader):
     def required(self, operation: object, parameters: Mapping[str, Any], path: str) -> None:
         needed: list[str] = []
         if operation in COMPOSITES:
-            needed = [name for name, default in COMPOSITES[str(operation)].parameters.items() if default is None]
+            needed = [
+                name for name, default in COMPOSITES[str(operation)].parameters.items() if default is None
+            ]
         elif operation in operations():
             needed = [p.name for p in operations()[str(operation)].parameters if p.default is None]
         for name in needed:
@@ -273,9 +305,15 @@ class _Reader(ValueReader):
             inner = {"count": 1, "body": {"layer": "identity"}}
         count = self.value(inner.get("count", 1), f"{path}.count")
         self.check_count(count, f"{path}.count")
-        tied = self.one_of(inner["decisions"], f"{path}.decisions", ("tied", "free")) if "decisions" in inner else ""
+        tied = (
+            self.one_of(inner["decisions"], f"{path}.decisions", ("tied", "free"))
+            if "decisions" in inner
+            else ""
+        )
         shared = (
-            self.one_of(inner["weights"], f"{path}.weights", ("separate", "shared")) if "weights" in inner else ""
+            self.one_of(inner["weights"], f"{path}.weights", ("separate", "shared"))
+            if "weights" in inner
+            else ""
         )
         body = self.node(inner.get("body"), f"{path}.body", depth + 1)
         return RepeatNode(count=count, body=body, decisions=tied, weights=shared, **common)
@@ -290,7 +328,9 @@ class _Reader(ValueReader):
             operations=self.options(inner.get("ops", {"none": {"layer": "zero"}}), f"{path}.ops", depth),
             pre=self.node(inner["pre"], f"{path}.pre", depth + 1) if "pre" in inner else None,
             join=self.merge(inner["join"], f"{path}.join") if "join" in inner else "",
-            output=self.merge(inner["output"], f"{path}.output", ("last", "sum", "concat")) if "output" in inner else "",
+            output=self.merge(inner["output"], f"{path}.output", ("last", "sum", "concat"))
+            if "output" in inner
+            else "",
             **common,
         )
 

@@ -1,6 +1,7 @@
 """Which decisions can change a shape: the others need no look at the network when an architecture is drawn.
 
-The judgement is by form alone, and errs on the side of relevant: a node keeps its input's shape when every part of it surely does.
+The judgement is by form alone, and errs on the side of relevant: a node keeps its input's shape when every
+part of it surely does.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from archloom.space.tree import (
 )
 
 _ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "squeeze_excite"}
-_NEVER_SHAPES = {"norm", "activation", "bias", "p", "reduction", "mode"}
+_NEVER_SHAPES = {"norm", "activation", "bias", "p", "reduction", "mode", "squeeze", "kind"}
+_FOLLOWED = 100  # repetitions looked at one by one; further ones are taken as relevant
 
 
 def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
@@ -46,7 +48,7 @@ def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
 
 
 def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None:
-    """Note the paths under which nothing matters, and the single decisions that do not. Free repetitions are left relevant."""
+    """Note the paths under which nothing matters, and the single decisions that do not."""
     if path and keeps_shape(node):
         neutral.append(path)
         return
@@ -57,15 +59,28 @@ def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None
         case ChoiceNode():
             for name, option in node.options:
                 _collect(option, enter(below(path, name), option), neutral, exact)
-        case RepeatNode() if node.decisions != "free":
-            _collect(node.body, enter(path, node.body), neutral, exact)
+        case RepeatNode():
+            free = node.decisions == "free"
+            for step in [f"[{i}]" for i in range(_most(node.count))] if free else [""]:
+                _collect(node.body, enter(path + step, node.body), neutral, exact)
         case ResidualNode():
             _collect(node.body, enter(path, node.body), neutral, exact)
         case LayerNode():
             keys = {key for key, _ in node.parameters}
+            whole = node.operation in COMPOSITES  # where an expansion of at least 1 leaves channels
             for key, value in node.parameters:
-                if key in _NEVER_SHAPES or (key == "k" and "padding" not in keys and _odd(value)):
+                if (
+                    key in _NEVER_SHAPES
+                    or (key == "k" and "padding" not in keys and _odd(value))
+                    or (whole and key == "expand" and all(type(s) is int and s > 0 for s in samples(value)))
+                ):
                     exact.add(below(path, key))
+
+
+def _most(count: Value) -> int:
+    if isinstance(count, Expression):
+        return 0
+    return min(_FOLLOWED, max((value for value in samples(count) if isinstance(value, int)), default=0))
 
 
 def keeps_shape(node: Node) -> bool:

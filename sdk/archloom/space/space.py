@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from random import Random
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from archloom.space import choices, encoding
 from archloom.space.architecture import Architecture
 from archloom.space.building import build_graph, resolve_recipe
-from archloom.space.choices import Condition, Tree
+from archloom.space.choices import Tree
 from archloom.space.compiling import compile_space, root_path
-from archloom.space.domains import Domain
+from archloom.space.describing import DecisionInfo, describe
 from archloom.space.domains import Literal as Constant
 from archloom.space.errors import BuildError, SpaceError, Violation, suggest
 from archloom.space.expressions import ExpressionError
@@ -38,24 +37,13 @@ _PROBES = 50
 _REMEMBERED = 20_000
 
 
-@dataclass(frozen=True)
-class DecisionInfo:
-    """A decision of a space. It exists where one of ``alternatives`` holds: all conditions of it, each (path, values)."""
-
-    path: str
-    domain: Domain
-    alternatives: tuple[tuple[Condition, ...], ...]
-
-    @property
-    def always(self) -> bool:
-        return not self.alternatives
-
-
 class Space:
-    """Immutable. Every method is a function of its arguments; randomness comes from the generator passed in."""
+    """Immutable. Each method is a function of its arguments; randomness comes from the generator passed in."""
 
     def __init__(self, tree: SpaceTree) -> None:
-        """Raises SpaceError where the tree makes no space: decisions not well defined, or nothing in it fits together."""
+        """Raises SpaceError where the tree makes no space: decisions not well defined, or nothing in it fits
+        together.
+        """
         self.tree = tree
         self._choices = compile_space(tree)
         self._fits: dict[tuple[object, ...], bool] = {}
@@ -111,22 +99,12 @@ class Space:
 
     def decisions(self) -> tuple[DecisionInfo, ...]:
         """Every decision that can exist, in the order of the space."""
-        found: dict[str, tuple[Domain, list[tuple[Condition, ...]]]] = {}
-        for path, domain, under in self._choices.conditions(()):
-            found.setdefault(path, (domain, []))[1].append(under)
-        domains = {path: domain for path, (domain, _) in found.items()}
-
-        def restricts(condition: Condition) -> bool:
-            return len(condition[1]) < (domains[condition[0]].count or 0)
-
-        result = []
-        for path, (domain, under) in found.items():
-            merged = [tuple(filter(restricts, conditions)) for conditions in _merged(under)]
-            result.append(DecisionInfo(path, domain, () if () in merged else tuple(merged)))
-        return tuple(result)
+        return describe(self._choices)
 
     def size(self) -> int:
-        """The exact number of architectures over discrete decisions; constraints and shapes are not looked at, a float counts 1."""
+        """The exact number of architectures over discrete decisions; constraints and shapes are not looked
+        at, a float counts 1.
+        """
         return self._choices.count
 
     @cached_property
@@ -135,7 +113,9 @@ class Space:
         return tuple(info.path for info in self.decisions() if info.domain.count is None)
 
     def enumerate(self, start: int = 0) -> Iterator[Architecture]:
-        """All architectures that fit and keep the constraints, from number ``start`` of all ``size()``; floats at their low ends."""
+        """All architectures that fit and keep the constraints, from number ``start`` of all ``size()``;
+        floats at their low ends.
+        """
         for index in range(start, self._choices.count):
             if (found := self.at(index)) is not None:
                 yield found
@@ -147,9 +127,11 @@ class Space:
         return Architecture(out) if self._holds(out) else None
 
     def sample(self, rng: Random, uniform: Uniform = "decisions") -> Architecture:
-        """One architecture: each decision uniform as it becomes reachable, or all architectures equally likely.
+        """One architecture: each decision uniform as it becomes reachable, or all architectures equally
+        likely.
 
-        What does not fit or breaks a constraint is drawn again, so the distribution is the uniform one on the rest. Raises SpaceError
+        What does not fit or breaks a constraint is drawn again, so the distribution is the uniform one on the
+        rest. Raises SpaceError
         after 1,000 draws, with a bound on the share that is left.
         """
         tree = self._choices
@@ -164,21 +146,27 @@ class Space:
         raise self._nothing_found("sample")
 
     def mutate(self, architecture: Architecture, rng: Random, rate: float | None = None) -> Architecture:
-        """A valid architecture that differs: one decision is redrawn, or each with probability ``rate`` and at least one.
+        """A valid architecture that differs: one decision is redrawn, or each with probability ``rate`` and
+        at least one.
 
-        Decisions that become reachable are drawn, the others stay. Raises SpaceError for an architecture of another space, one
+        Decisions that become reachable are drawn, the others stay. Raises SpaceError for an architecture of
+        another space, one
         without a second value anywhere, or when 1,000 tries keep no constraint.
         """
         self.require(architecture)
         given = architecture.decisions
         movable = [(path, domain) for path, domain in self._choices.reachable(given) if domain.movable]
         if not movable:
-            raise SpaceError([Violation("", "the architecture cannot change: no decision has a second value")])
+            raise SpaceError(
+                [Violation("", "the architecture cannot change: no decision has a second value")]
+            )
         for _ in range(MAX_TRIES):
             if rate is None:
                 chosen = [movable[rng.randrange(len(movable))]]
             else:
-                chosen = [item for item in movable if rng.random() < rate] or [movable[rng.randrange(len(movable))]]
+                chosen = [item for item in movable if rng.random() < rate] or [
+                    movable[rng.randrange(len(movable))]
+                ]
             changed = {path: domain.redraw(given[path], rng) for path, domain in chosen}
             out: choices.Decisions = {}
             self._choices.complete({**given, **changed}, rng, out)
@@ -187,7 +175,9 @@ class Space:
         raise self._nothing_found("mutation")
 
     def cross(self, first: Architecture, second: Architecture, rng: Random) -> Architecture:
-        """A valid child: each decision from either parent by a fair coin (from the one that has it; drawn where none has)."""
+        """A valid child: each decision from either parent by a fair coin (from the one that has it; drawn
+        where none has).
+        """
         self.require(first)
         self.require(second)
         paths = sorted(first.decisions.keys() | second.decisions.keys())
@@ -205,7 +195,8 @@ class Space:
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
         """Every valid architecture that differs in the value of one decision.
 
-        A decision that thereby becomes reachable takes its domain's first value; a float moves by a tenth of its range.
+        A decision that thereby becomes reachable takes its domain's first value; a float moves by a tenth of
+        its range.
         """
         self.require(architecture)
         given = architecture.decisions
@@ -219,7 +210,9 @@ class Space:
     # ------------------------------------------------------------ checking
 
     def check(self, architecture: Architecture) -> list[Violation]:
-        """What is wrong: decisions missing, out of domain or unreachable; shapes that do not fit; constraints broken."""
+        """What is wrong: decisions missing, out of domain or unreachable; shapes that do not fit; constraints
+        broken.
+        """
         given = architecture.decisions
         seen: set[str] = set()
         faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]
@@ -252,7 +245,9 @@ class Space:
         return f"is no decision of this space{suggest(path, self._choices.paths)}"
 
     def _holds(self, decisions: Mapping[str, Constant]) -> bool:
-        """Whether complete decisions fit together and keep the constraints. Only what can change a shape is looked up."""
+        """Whether complete decisions fit together and keep the constraints. Only what can change a shape is
+        looked up.
+        """
         if self.tree.constraints:
             try:
                 return not any(self._broken(build_graph(self.tree, decisions)))
@@ -304,7 +299,9 @@ class Space:
             except BuildError as error:
                 first = first or self._culprit(out, error.violation)
         assert first is not None
-        raise SpaceError([Violation(first.field, f"{first.message} (none of {_PROBES} architectures tried fits together)")])
+        raise SpaceError(
+            [Violation(first.field, f"{first.message} (none of {_PROBES} architectures tried fits together)")]
+        )
 
     def _culprit(self, decisions: Mapping[str, Constant], fault: Violation) -> Violation:
         """Lay a fault at the decision with which it goes away, where there is one; else at the layer."""
@@ -324,19 +321,23 @@ class Space:
                 except BuildError:
                     continue
                 at = f"at {fault.field}: " if fault.field and fault.field != path else ""
-                return Violation(path, f"{at}{fault.message}; {decisions[path]!r} does not fit, {value!r} would")
+                return Violation(
+                    path, f"{at}{fault.message}; {decisions[path]!r} does not fit, {value!r} would"
+                )
         return fault
 
     def _nothing_found(self, what: str) -> SpaceError:
         broken = " and ".join(f"'{c.text.strip()}'" for c in self.tree.constraints) or "the shapes"
         share = 100 * 3 / MAX_TRIES  # the rule of three: a 95% bound when none of n was found
-        message = f"no {what} of {MAX_TRIES:,} keeps {broken}: at most about {share:.1g}% of what was drawn from does"
-        return SpaceError([Violation("constraints", message)])
+        left = f"at most about {share:.1g}% of what was drawn from does"
+        return SpaceError([Violation("constraints", f"no {what} of {MAX_TRIES:,} keeps {broken}: {left}")])
 
     # ----------------------------------------------------------- what it is
 
     def graph(self, architecture: Architecture, classes: int | None = None) -> Graph:
-        """The canonical network; with classes, the head of a classification task is added and counted. Raises SpaceError."""
+        """The canonical network; with classes, the head of a classification task is added and counted. Raises
+        SpaceError.
+        """
         try:
             return build_graph(self.tree, architecture.decisions, classes)
         except BuildError as error:
@@ -357,7 +358,9 @@ class Space:
 
     @cached_property
     def vector_names(self) -> tuple[str, ...]:
-        """Names of the coordinates of the vector encoding: path, path=value, and path? where a decision may not exist."""
+        """Names of the coordinates of the vector encoding: path, path=value, and path? where a decision may
+        not exist.
+        """
         return tuple(name for block in self._blocks for name in block.names)
 
     def encode(self, architecture: Architecture, kind: Encoding = "vector") -> tuple[float, ...]:
@@ -371,32 +374,3 @@ class Space:
     def choices(self) -> Tree:
         """The decisions as an and-or tree, for tools of one's own."""
         return self._choices
-
-
-def _merged(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
-    """Alternatives that differ in the values of one condition as one."""
-    left = list(dict.fromkeys(alternatives))
-    merged = True
-    while merged:
-        merged = False
-        for number, one in enumerate(left):
-            for other in left[number + 1 :]:
-                if (joined := _joined(one, other)) is not None:
-                    left = [item for item in left if item not in (one, other)]
-                    left.insert(number, joined)
-                    merged = True
-                    break
-            if merged:
-                break
-    return tuple(left)
-
-
-def _joined(one: tuple[Condition, ...], other: tuple[Condition, ...]) -> tuple[Condition, ...] | None:
-    if [path for path, _ in one] != [path for path, _ in other]:
-        return None
-    different = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
-    if len(different) != 1:
-        return None
-    place = different[0]
-    path, values = one[place]
-    return (*one[:place], (path, (*values, *other[place][1])), *one[place + 1 :])

@@ -1,4 +1,4 @@
-"""The space as a tree of frozen values: what YAML, JSON and protos are read into, and written from, exactly."""
+"""The space as a tree of frozen values, which YAML, JSON and protos are read into and written from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from archloom.space.expressions import Expression
 Value = Literal | Expression | Domain
 Bindings = tuple[tuple[str, Value], ...]
 
-MAX_DEPTH = 24  # nodes inside nodes: protobuf readers stop at 100 messages inside messages, and a node takes up to three
+MAX_DEPTH = 24
+"""Nodes inside nodes: protobuf readers stop at 100 messages inside messages, and a node takes up to three."""
 MAX_NODES = 20_000
 MAX_REPEAT = 1_000
 
@@ -22,7 +23,7 @@ KINDS = {"image": 3, "seq": 2, "tokens": 1, "vector": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What all nodes have. ``where`` is the field in the source, for messages; it is no part of the meaning."""
+    """What all nodes have. ``where`` is the field in the source, for messages, no part of the meaning."""
 
     name: str = ""
     let: Bindings = ()
@@ -77,7 +78,7 @@ class SparseEdges:
 
 @dataclass(frozen=True, kw_only=True)
 class CellNode(Node):
-    """Tensors are numbered: 0 is the input, then come the nodes 1, 2, ... Dense edges when ``edges`` is None."""
+    """Tensors are numbered: 0 is the input, then the nodes 1, 2, ... Dense edges where ``edges`` is None."""
 
     nodes: int
     edges: SparseEdges | None
@@ -139,7 +140,9 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def segments(nodes: tuple[Node, ...]) -> tuple[str, ...]:
-    """The path segments of siblings: their names; an unnamed one is called by its kind or operation, numbered from the second on."""
+    """The path segments of siblings: their names; an unnamed one is called by its kind or operation, numbered
+    from the second on.
+    """
     taken = {node.name for node in nodes if node.name}
     result = []
     for node in nodes:
@@ -185,7 +188,9 @@ def structural_names(node: Node) -> Iterator[str]:
 
 
 def mentions(node: Node, name: str, parameters: bool = False) -> bool:
-    """Whether a variable is read by a ``let``, a ``when`` or a count (with parameters: by any value), here or below."""
+    """Whether a variable is read by a ``let``, a ``when`` or a count (with parameters: by any value), here or
+    below.
+    """
     texts: list[object] = [value for _, value in node.let] + [node.when]
     if isinstance(node, RepeatNode):
         texts.append(node.count)

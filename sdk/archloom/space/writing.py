@@ -28,7 +28,8 @@ def write_space(tree: SpaceTree) -> dict[str, Any]:
         description=tree.description,
         let=write_bindings(tree.let),
         input={
-            port.name: {"kind": port.kind, "shape": [write_value(size) for size in port.shape]} for port in tree.inputs
+            port.name: {"kind": port.kind, "shape": [write_value(size) for size in port.shape]}
+            for port in tree.inputs
         },
         body=write_node(tree.body),
         output=list(tree.outputs),
@@ -63,7 +64,9 @@ def write_domain(domain: Domain) -> dict[str, Any]:
         case Flag():
             return {"bool": [False, True]}
         case Subset():
-            return {"subset": {"of": [write_value(v) for v in domain.of], "min": domain.least, "max": domain.most}}
+            return {
+                "subset": {"of": [write_value(v) for v in domain.of], "min": domain.least, "max": domain.most}
+            }
     raise TypeError(f"no domain: {domain!r}")
 
 

@@ -1,4 +1,6 @@
-"""YAML read safely: no objects, no duplicate keys, bounded depth and size, and 1e-4 is a number as in YAML 1.2."""
+"""YAML read safely: no objects, no duplicate keys, bounded depth and size, and 1e-4 is a number as in YAML
+1.2.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,20 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key is a list or a map", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is a list or a map", key_node.start_mark
+                )
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} occurs twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} occurs twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
@@ -41,7 +47,7 @@ def load_yaml(text: str) -> Any:
         if len(text) > MAX_TEXT:
             raise _refuse(f"the text has {len(text)} characters, at most {MAX_TEXT} are read")
         _measure(text)
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -71,21 +77,27 @@ def _refuse(message: str) -> SpaceError:
     return SpaceError([Violation("", message)])
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 0
+
+
 def _measure(text: str) -> None:
-    """Walk the events, which needs no recursion, before anything is composed: depth, and size with aliases written out."""
+    """Walk the events, which needs no recursion, before anything is composed: depth, and size with aliases
+    written out.
+    """
     sizes: dict[str, int] = {}
     stack: list[tuple[str | None, int]] = [(None, 0)]  # anchor and size of each open collection
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             if len(stack) > MAX_DEPTH:
-                raise _refuse(f"line {event.start_mark.line + 1}: deeper than {MAX_DEPTH} levels")
+                raise _refuse(f"line {_line(event)}: deeper than {MAX_DEPTH} levels")
             stack.append((event.anchor, 1))
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size = stack.pop()
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise _refuse(f"line {event.start_mark.line + 1}: *{event.anchor} stands for itself or for nothing")
+                raise _refuse(f"line {_line(event)}: *{event.anchor} stands for itself or for nothing")
             anchor, size = None, sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
@@ -96,4 +108,4 @@ def _measure(text: str) -> None:
         outer, total = stack[-1]
         stack[-1] = (outer, total + size)
         if total + size > MAX_VALUES:
-            raise _refuse(f"line {event.start_mark.line + 1}: more than {MAX_VALUES} values")
+            raise _refuse(f"line {_line(event)}: more than {MAX_VALUES} values")

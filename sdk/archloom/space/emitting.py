@@ -1,0 +1,137 @@
+"""Layer instances as they are emitted: operations resolved, identities and zeroes dropped, merges and
+projections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from archloom.space.domains import Literal
+from archloom.space.errors import BuildError
+from archloom.space.graph import Instance
+from archloom.space.ops import Operation, OperationError, Shape, resolve
+from archloom.space.tree import below
+
+MAX_INSTANCES = 50_000
+Given = tuple[tuple[str, type, Literal], ...]
+"""Parameters as (name, type, value)."""
+
+
+class Tensor(NamedTuple):
+    """What a node yields: the instance that makes it, None for a tensor of zeroes."""
+
+    node: int | None
+    shape: Shape
+
+
+class Emitter:
+    """Collects instances. ``path`` is where a fault is laid, ``place`` where the layer stands and its weights
+    are kept.
+    """
+
+    def __init__(self, decisions: Mapping[str, Literal]) -> None:
+        self.decisions = decisions
+        self.instances: list[Instance] = []
+        self.places: set[str] = set()
+        self.zeroes: dict[Shape, int] = {}
+        # Inside a repetition that shares weights: its place, and the name of all repetitions together.
+        self.sharing: tuple[str, str] | None = None
+        self.groups: dict[tuple[str, bytes], str] = {}
+
+    def operation(
+        self,
+        name: str,
+        given: Given,
+        shapes: tuple[Shape, ...],
+        path: str,
+        normed: bool = False,
+    ) -> Operation:
+        try:
+            return resolve(name, given, shapes, normed)
+        except OperationError as error:
+            at_fault = below(path, error.parameter) if error.parameter else ""
+            raise BuildError(at_fault if at_fault in self.decisions else path, str(error)) from None
+
+    def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
+        if len(self.instances) >= MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        while place in self.places:  # such as two sums, of a residual and of the residual that is its body
+            place += "'"
+        self.places.add(place)
+        group = ""
+        if self.sharing is not None and operation.weights:
+            here, shared = self.sharing
+            group = f"{shared}{place[len(here) :]}"
+            number = len({label for name, label in self.groups if name == group})
+            group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
+        self.instances.append(Instance(operation, inputs, place, group))
+        return Tensor(len(self.instances) - 1, operation.shape)
+
+    def apply(
+        self,
+        name: str,
+        given: Given,
+        x: Tensor,
+        path: str,
+        place: str,
+        normed: bool = False,
+    ) -> Tensor:
+        operation = self.operation(name, given, (x.shape,), path, normed)
+        if operation.identity:
+            return x
+        if operation.zero or (x.node is None and operation.zero_to_zero):
+            return Tensor(None, operation.shape)
+        return self.emit(operation, (self.materialise(x),), place)
+
+    def materialise(self, x: Tensor) -> int:
+        """The instance that makes a tensor; zeroes of one shape are made once, after the input's batch."""
+        if x.node is not None:
+            return x.node
+        if x.shape not in self.zeroes:
+            given = tuple((f"d{axis}", int, size) for axis, size in enumerate(x.shape.dims))
+            operation = self.operation(
+                "zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), ""
+            )
+            self.instances.append(
+                Instance(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", "")
+            )
+            self.zeroes[x.shape] = len(self.instances) - 1
+        return self.zeroes[x.shape]
+
+    def merge(self, how: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
+        """sum, concat or mul of tensors, without the parts that do nothing."""
+        shapes = tuple(part.shape for part in parts)
+        operation = self.operation(how, (), shapes, path)
+        live = [part for part in parts if part.node is not None]
+        if not live or (how == "mul" and len(live) < len(parts)):
+            return Tensor(None, operation.shape)
+        if how == "concat":
+            live = list(parts)
+        if len(live) == 1:
+            return live[0]
+        if len(live) < len(parts):
+            operation = self.operation(how, (), tuple(part.shape for part in live), path)
+        return self.emit(operation, tuple([self.materialise(part) for part in live]), place)
+
+    def project(self, x: Tensor, target: Shape, keep_channels: bool, path: str, place: str) -> Tensor:
+        """x brought to a shape by a strided 1x1 convolution with norm, or a linear layer; as it is where it
+        fits.
+        """
+        if x.shape == target or (
+            keep_channels and x.shape.dims[1:] == target.dims[1:] and x.shape.kind == target.kind
+        ):
+            return x
+        channels = x.shape.channels if keep_channels else target.channels
+        out = (("out", int, channels),)
+        if x.shape.kind == target.kind == "vector":
+            return self.apply("linear", out, x, path, place)
+        if x.shape.kind == target.kind == "image":
+            stride = -(-x.shape.dims[1] // target.dims[1])
+            reached = tuple((size - 1) // stride + 1 for size in x.shape.dims[1:])
+            if reached == target.dims[1:]:
+                given = (("k", int, 1), ("stride", int, stride), *out)
+                return self.apply(
+                    "batch_norm", (), self.apply("conv", given, x, path, place, True), path, f"{place}.norm"
+                )
+        raise BuildError(path, f"no projection leads from {x.shape} to {target}")
