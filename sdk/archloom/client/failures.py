@@ -55,7 +55,7 @@ def _typed(
     if code is grpc.StatusCode.UNAUTHENTICATED and reason is None:
         message = message or "The server wants a token: set ARCHLOOM_TOKEN."
     if code is grpc.StatusCode.UNIMPLEMENTED and reason is None:
-        message = f"The server at {server} does not know this call: it is of another version than this client."
+        message = f"The server at {server} does not know this call: it has another version than this client."
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"{server} did not answer in time: try again, or look at the server's log."
     if code is grpc.StatusCode.CANCELLED:

@@ -70,8 +70,8 @@ class Axis:
 def plot(title: str, description: str, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
     """A whole plot. `title` and `description` are what a screen reader says."""
     root = Element("svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "class": "plot"})
-    SubElement(root, "title").text = title
-    SubElement(root, "desc").text = description
+    SubElement(root, "title").text = printable(title)
+    SubElement(root, "desc").text = printable(description)
     _draw_axes(root, x, y)
     _draw_legend(root, series)
     for each in series:

@@ -11,6 +11,7 @@ import yaml
 from archloom.errors import InvalidInput
 from archloom.space import Space
 from archloom.spec import ExperimentSpec, Objective
+from archloom.spec.reading import parse_text
 
 GOOD: dict[str, Any] = {
     "task": {"dataset": "digits"},
@@ -236,3 +237,13 @@ def test_the_examples_are_good(path: Path) -> None:
     spec = ExperimentSpec.load(path)
     assert spec.name
     assert ExperimentSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_every_field_is_documented_and_the_documents_example_is_good() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "experiment-spec.md").read_text(encoding="utf-8")
+    for name in ExperimentSpec.model_fields:
+        assert f"`{name}`" in text
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    data = parse_text(example)
+    assert isinstance(data, dict)
+    assert ExperimentSpec.from_dict(data | {"space": "nasbench201"}).budget.trials == 20
