@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -10,7 +9,7 @@ from archloom.resources import TrialName
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -25,6 +24,8 @@ from archloom_controller.store.steps import Steps
 from archloom_controller.store.trials import Trials
 
 T = TypeVar("T")
+#: MongoDB's code for a collection that is there already: another replica was quicker.
+_EXISTS = 48
 
 
 class Store:
@@ -68,8 +69,11 @@ class Store:
         present = set(await self.database.list_collection_names())
         for name in INDEXES.keys() - present:
             # A transaction that would create a collection aborts others that do the same.
-            with contextlib.suppress(CollectionInvalid):
-                await self.database.create_collection(name)
+            try:
+                await self.database.create_collection(name, check_exists=False)
+            except OperationFailure as error:
+                if error.code != _EXISTS:
+                    raise
 
     async def transaction(self, body: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         """Run ``body`` in a transaction, again after a conflict with another; it must have no effect but
