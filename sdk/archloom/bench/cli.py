@@ -12,12 +12,13 @@ import typer
 from archloom.bench.plugins import open_plugin
 from archloom.bench.tables import Keys, Table, arch_keys, decision_keys, read_table
 from archloom.bench.tabular import Benchmark, Run, run_seeds, summary
+from archloom.cli.running import new_app
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.strategy.settings import near
 from archloom.strategy.values import Goal
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = new_app("Measure a strategy.")
 
 
 @app.callback()

@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 
@@ -22,6 +23,7 @@ from archloom.errors import (
     Unimplemented,
     WrongState,
 )
+from archloom.strategy.base import Strategy
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.v1 import strategy_pb2, strategy_pb2_grpc
 
@@ -29,6 +31,15 @@ log = logging.getLogger("archloom.strategy")
 
 #: Errors that another try would meet again.
 _FINAL = (InvalidInput, PermissionDenied, Unauthenticated, Unimplemented, WrongState)
+
+
+def attach(strategy: Strategy[Any, Any], server: str, token: str | None = None) -> Attachment:
+    """Serves ``strategy`` to ``server`` from this process, on a thread of its own, until ``stop()``; for
+    notebooks.
+
+    It is registered under its name when ``wait_attached`` says so.
+    """
+    return Attachment(StrategyRuntime(strategy), server, token=token).start()
 
 
 class Attachment:

@@ -183,7 +183,7 @@ class StrategyRuntime:
         if kept_until < until:
             raise _Cold(need_history=strategy_pb2.NeedHistory(from_sequence=kept_until))
         if uid:
-            self._histories.put(uid, (until, kept))
+            self._histories.put(uid, (kept_until, kept))
         return kept if kept_until == until else tuple(each for each in kept if each.sequence <= until)
 
     # From messages to what the strategy sees, and back.
