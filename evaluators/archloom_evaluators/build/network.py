@@ -13,9 +13,8 @@ class Network(nn.Module):
     """Called with the graph's inputs, in order; returns its output, or name -> output where it has several.
 
     Each layer is kept under its path in the space (a group's name for shared weights), so its weights in
-    ``state_dict()`` are called
-    ``layers.<path>.weight``, with "/" for the dots in the path: the same layer has the same name in every
-    architecture of a space.
+    ``state_dict()`` are called ``layers.<path>.weight``, with "/" for the dots in the path: the same layer
+    has the same name in every architecture of a space.
     """
 
     def __init__(self, graph: Graph) -> None:

@@ -1,10 +1,9 @@
 """How each operation is built in torch.
 
 A builder takes the resolved parameters, the shapes of the inputs and the shape of the output (batch left
-out), and returns a module
-that is called with the inputs. A package adds operations by the entry-point group ``archloom.operations``:
-each entry point is an
-``archloom.space.OpSpec``, which needs no torch, and whose ``builder`` ("module:function") names the builder.
+out), and returns a module that is called with the inputs. A package adds operations by the entry-point group
+``archloom.operations``: each entry point is an ``archloom.space.OpSpec``, which needs no torch, and whose
+``builder`` ("module:function") names the builder.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ _BUILDERS: dict[str, Builder] = {}
 
 
 class BuildFailed(Exception):
-    """An operation cannot be built here: it has no builder, or the builder refused. Trying again is useless.
-    """
+    """An operation cannot be built here: it has no builder, or the builder refused. Do not try again."""
 
 
 def register_operation(name: str, builder: Builder) -> Builder:

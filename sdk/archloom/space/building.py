@@ -54,7 +54,9 @@ def resolve_recipe(space: SpaceTree, decisions: Mapping[str, Literal]) -> dict[s
 
 
 class _Builder(Emitter):
-    """Every node has two paths: ``path`` names its decisions (one for tied repetitions), ``place`` its layers."""
+    """Every node has two paths: ``path`` names its decisions (one for tied repetitions), ``place`` its
+    layers.
+    """
 
     def __init__(self, space: SpaceTree, decisions: Mapping[str, Literal]) -> None:
         super().__init__(decisions)

@@ -1,21 +1,17 @@
 """A hash of a network that does not change when layers are renamed, renumbered, or listed in another order.
 
 1. The network is cut at every node that all paths from input to output pass (a residual network falls into
-its blocks). Cuts keep
-   their order under isomorphism, so the network's form is the sequence of its segments' forms; segments
-   repeat, and are cached.
+   its blocks). Cuts keep their order under isomorphism, so the network's form is the sequence of its
+   segments' forms; segments repeat, and are cached.
 2. Inside a segment colours are refined: a node's colour tells its label, its inputs' colours (in order where
-order matters) and its
-   consumers' colours, until no colour splits (Weisfeiler and Leman 1968).
+   order matters) and its consumers' colours, until no colour splits (Weisfeiler and Leman 1968).
 3. What still shares a colour is told apart by trial: one node is given a colour of its own, and the least
-result over the nodes
-   of its class is taken, separately in each connected group of undecided nodes (as McKay 1981 does, without
-   his pruning). This
-   makes the form exact, where refinement alone would take a ring of eight for two rings of four.
+   result over the nodes of its class is taken, separately in each connected group of undecided nodes (as
+   McKay 1981 does, without his pruning). This makes the form exact, where refinement alone would take a ring
+   of eight for two rings of four.
 
 Symmetric networks could make step 3 long. After ``_MOST_TRIALS`` a segment's form is its listing as it
-stands: equal networks may
-then get different hashes, different networks still never get equal ones.
+stands: equal networks may then get different hashes, different networks still never get equal ones.
 """
 
 from __future__ import annotations

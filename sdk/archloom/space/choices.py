@@ -2,9 +2,8 @@
 a few lines.
 
 ``Leaf``: one decision. ``All``: all of its children. ``Branch``: one decision whose value says which child
-comes with it. Shapes and
-networks play no part here. A path may stand in several options of a branch (only one of them is taken), never
-twice in one ``All``.
+comes with it. Shapes and networks play no part here. A path may stand in several options of a branch (only
+one of them is taken), never twice in one ``All``.
 """
 
 from __future__ import annotations

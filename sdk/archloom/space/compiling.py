@@ -1,9 +1,8 @@
 """From the tree of nodes to the tree of decisions.
 
 Which decisions exist may hang on options, on counts and on ``when``. Counts and ``when`` may read variables;
-a variable that is itself
-a decision and is read there becomes a branch, and its scope is compiled once for each of its values. So sizes
-stay exact.
+a variable that is itself a decision and is read there becomes a branch, and its scope is compiled once for
+each of its values. So sizes stay exact.
 """
 
 from __future__ import annotations

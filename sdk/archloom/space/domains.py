@@ -1,9 +1,8 @@
 """The values that a decision may take.
 
 A discrete domain is a numbered list that is never written out: ``count`` values, ``at(index)``,
-``index(value)``; a subset of
-200 members has 2**200 values and costs nothing. A continuous domain (``count`` is None) is sampled, and stays
-out of sizes.
+``index(value)``; a subset of 200 members has 2**200 values and costs nothing. A continuous domain (``count``
+is None) is sampled, and stays out of sizes.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class Domain:
         return self.at(new + (old is not None and new >= old))
 
     def near(self, value: object) -> Iterator[Literal]:
-        """What a neighbour takes: all other values; in a continuous domain a tenth of the range up and down."""
+        """What a neighbour takes: all other values; in a continuous domain a tenth of its range up and down."""
         assert self.count is not None
         old = self.index(value)
         return (self.at(index) for index in range(self.count) if index != old)

@@ -97,8 +97,8 @@ def path_encoding(graph: Graph) -> tuple[float, ...]:
     """Which chains of operations lead from input to output, hashed into PATH_WIDTH coordinates of 0 or 1.
 
     As BANANAS (White et al. 2021) encodes a cell. A deep network has too many paths, so it is cut where all
-    of them meet, and the
-    chains of each piece are taken; pieces that repeat count once. At most 2,000 chains a piece.
+    of them meet, and the chains of each piece are taken; pieces that repeat count once. At most 2,000 chains
+    a piece.
     """
     row = [0.0] * PATH_WIDTH
     for piece in _pieces(graph):

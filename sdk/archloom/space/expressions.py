@@ -2,10 +2,9 @@
 runs code.
 
 Grammar, loosest first: ``a if c else b``; ``or``; ``and``; ``not``; one comparison; ``+ -``; ``* / // %``;
-unary ``-``; ``**``;
-numbers, 'text', true, false, names, and the functions min, max and round8. Numbers stay finite and within
-2**53, which every
-language of the API holds exactly; an expression that leaves that range is an error, never a long computation.
+unary ``-``; ``**``; numbers, 'text', true, false, names, and the functions min, max and round8. Numbers stay
+finite and within 2**53, which every language of the API holds exactly; an expression that leaves that range
+is an error, never a long computation.
 """
 
 from __future__ import annotations

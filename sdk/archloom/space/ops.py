@@ -1,12 +1,10 @@
 """Operations as data: what each layer needs, yields, weighs and costs, known without torch.
 
 An ``OpSpec`` states its rules in the expression language. They may use the operation's parameters; the first
-input's dimensions
-(c, h, w of an image; c, t of a seq; c of a vector), ``inputs`` (their number) and ``c_all`` (their channels
-together); ``normed``
-(a norm follows); and, for weights and multiply-adds, the output's dimensions (oc, oh, ow, ot). How an
-operation is built in torch is
-the evaluators' business (``archloom_evaluators.build``).
+input's dimensions (c, h, w of an image; c, t of a seq; c of a vector), ``inputs`` (their number) and
+``c_all`` (their channels together); ``normed`` (a norm follows); and, for weights and multiply-adds, the
+output's dimensions (oc, oh, ow, ot). How an operation is built in torch is the evaluators' business
+(``archloom_evaluators.build``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """From plain data (YAML, JSON) to the tree, with every fault and its path.
 
 A fault never stops the reading: the reader notes it, puts a placeholder where the value should be, and goes
-on; at the end it raises
-one SpaceError with all of them.
+on; at the end it raises one SpaceError with all of them.
 """
 
 from __future__ import annotations

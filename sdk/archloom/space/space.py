@@ -38,7 +38,7 @@ _REMEMBERED = 20_000
 
 
 class Space:
-    """Immutable. Each method is a function of its arguments; randomness comes from the generator passed in."""
+    """Immutable. Each method is a function of its arguments; randomness comes from the generator given."""
 
     def __init__(self, tree: SpaceTree) -> None:
         """Raises SpaceError where the tree makes no space: decisions not well defined, or nothing in it fits
@@ -131,8 +131,7 @@ class Space:
         likely.
 
         What does not fit or breaks a constraint is drawn again, so the distribution is the uniform one on the
-        rest. Raises SpaceError
-        after 1,000 draws, with a bound on the share that is left.
+        rest. Raises SpaceError after 1,000 draws, with a bound on the share that is left.
         """
         tree = self._choices
         for _ in range(MAX_TRIES):
@@ -150,8 +149,7 @@ class Space:
         at least one.
 
         Decisions that become reachable are drawn, the others stay. Raises SpaceError for an architecture of
-        another space, one
-        without a second value anywhere, or when 1,000 tries keep no constraint.
+        another space, one without a second value anywhere, or when 1,000 tries keep no constraint.
         """
         self.require(architecture)
         given = architecture.decisions
