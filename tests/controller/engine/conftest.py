@@ -241,7 +241,9 @@ class World:
                 measurement.metrics.add(name="val_accuracy", value=point / 10)
         return [row.directive for row in (await self.evaluation.Heartbeat(request, None)).directives]
 
-    async def work(self, worker: str = "w", name: str = "search", count: int = 64) -> experiment_pb2.Experiment:
+    async def work(
+        self, worker: str = "w", name: str = "search", count: int = 64
+    ) -> experiment_pb2.Experiment:
         """Evaluate whatever there is until the experiment has ended."""
         while (experiment := await self.get(name)).state == experiment_pb2.EXPERIMENT_STATE_RUNNING:
             await self.complete(await self.lease(worker, count, wait=0.1), worker)
