@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from archloom.space import Architecture, Space, load_preset
 from archloom.v1 import (
     artifact_pb2,
     artifact_pb2_grpc,
@@ -16,6 +18,8 @@ from archloom.v1 import (
     experiment_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
+    space_pb2,
+    space_pb2_grpc,
     trial_pb2,
     trial_pb2_grpc,
 )
@@ -154,6 +158,11 @@ class _Trials(trial_pb2_grpc.TrialServiceServicer):
         token = str(start + size) if start + size < len(found) else ""
         return trial_pb2.ListTrialsResponse(trials=found[start : start + size], next_page_token=token)
 
+    def EnqueueTrials(self, request, context):
+        self.fake.took("EnqueueTrials", request, context)
+        ids = [f"inbox-{number}" for number in range(len(request.trials))]
+        return trial_pb2.EnqueueTrialsResponse(inbox_ids=ids)
+
 
 class _Registry(registry_pb2_grpc.RegistryServiceServicer):
     def __init__(self, fake: FakeServer) -> None:
@@ -167,11 +176,59 @@ class _Registry(registry_pb2_grpc.RegistryServiceServicer):
         answer.strategies.add(name="strategies/mine", problem="no answer")
         return answer
 
+    def ListSpaces(self, request, context):
+        self.fake.took("ListSpaces", request, context)
+        summary = registry_pb2.SpaceSummary(name="spaces/nasbench201", size="15625", decisions=6)
+        summary.summary = "Cells (Dong et al. 2020). With five operations."
+        return registry_pb2.ListSpacesResponse(spaces=[summary])
+
+    def GetSpace(self, request, context):
+        self.fake.took("GetSpace", request, context)
+        space = load_preset(request.name.removeprefix("spaces/"))
+        return registry_pb2.GetSpaceResponse(space=space.to_proto())
+
+    def ListDatasets(self, request, context):
+        self.fake.took("ListDatasets", request, context)
+        splits = registry_pb2.DatasetSplits(train=3000, validation=1000, test=1000)
+        dataset = registry_pb2.Dataset(name="datasets/mnist5k", shape=[1, 28, 28], classes=10, splits=splits)
+        return registry_pb2.ListDatasetsResponse(datasets=[dataset])
+
     def ListWorkers(self, request, context):
         self.fake.took("ListWorkers", request, context)
         return registry_pb2.ListWorkersResponse(
             workers=[registry_pb2.Worker(name="workers/w1", device_class="cpu", attempts=1, busy_share=0.9)]
         )
+
+
+class _Spaces(space_pb2_grpc.SpaceServiceServicer):
+    """Answers from the SDK's own tools, for presets and spaces that are sent."""
+
+    def __init__(self, fake: FakeServer) -> None:
+        self.fake = fake
+
+    def _space(self, source):
+        return load_preset(source.preset) if source.preset else Space.from_proto(source.space)
+
+    def ValidateSpace(self, request, context):
+        self.fake.took("ValidateSpace", request, context)
+        violation = space_pb2.SpaceViolation(path="body.layer", message="is not an operation")
+        return space_pb2.ValidateSpaceResponse(violations=[violation])
+
+    def DescribeSpace(self, request, context):
+        self.fake.took("DescribeSpace", request, context)
+        return space_pb2.DescribeSpaceResponse(size=str(self._space(request.source).size()))
+
+    def SampleArchitectures(self, request, context):
+        self.fake.took("SampleArchitectures", request, context)
+        space, rng = self._space(request.source), random.Random(request.seed)
+        drawn = [space.sample(rng).to_proto() for _ in range(request.count)]
+        return space_pb2.SampleArchitecturesResponse(architectures=drawn)
+
+    def MutateArchitectures(self, request, context):
+        self.fake.took("MutateArchitectures", request, context)
+        space, rng = self._space(request.source), random.Random(request.seed)
+        made = [space.mutate(Architecture.from_proto(each), rng).to_proto() for each in request.parents]
+        return space_pb2.MutateArchitecturesResponse(architectures=made)
 
 
 class _Artifacts(artifact_pb2_grpc.ArtifactServiceServicer):
@@ -224,4 +281,5 @@ def add_services(state: FakeServer, server: grpc.Server) -> None:
     experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(_Experiments(state), server)
     trial_pb2_grpc.add_TrialServiceServicer_to_server(_Trials(state), server)
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(_Registry(state), server)
+    space_pb2_grpc.add_SpaceServiceServicer_to_server(_Spaces(state), server)
     artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(_Artifacts(state), server)

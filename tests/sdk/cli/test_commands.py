@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -290,3 +292,23 @@ def test_a_reader_that_leaves_early_is_no_failure(fake: FakeServer) -> None:
     )
     assert "Traceback" not in done.stderr
     assert done.stdout == "[\n"
+
+
+def test_ctrl_c_leaves_the_search_running(fake: FakeServer, spec: Path) -> None:
+    told = a_search(fake)[:1]
+    fake.watches = [[*told, lambda context: _until_cancelled(context)]]
+    command = [sys.executable, "-m", "archloom", "run", str(spec)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "search trial 1 finished" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "sample goes on without you" in errors
+    assert "Traceback" not in errors
+
+
+def _until_cancelled(context: grpc.ServicerContext) -> None:
+    ended = threading.Event()
+    if context.add_callback(ended.set):
+        ended.wait(60)
