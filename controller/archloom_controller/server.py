@@ -13,12 +13,15 @@ from archloom.resources import ExperimentName
 from archloom.v1 import (
     admin_pb2_grpc,
     artifact_pb2_grpc,
+    evaluation_pb2_grpc,
     experiment_pb2,
+    experiment_pb2_grpc,
     model_pb2_grpc,
     registry_pb2_grpc,
     space_pb2,
     space_pb2_grpc,
     strategy_pb2_grpc,
+    trial_pb2_grpc,
 )
 from google.protobuf import descriptor_pool
 from grpc_channelz.v1 import channelz
@@ -37,10 +40,13 @@ from archloom_controller.rpc.caller import Gate
 from archloom_controller.rpc.interceptor import Edge
 from archloom_controller.rpc.rules import Rules, rules_pool
 from archloom_controller.services.artifacts import ArtifactServicer
+from archloom_controller.services.evaluation import EvaluationServicer
+from archloom_controller.services.experiments import ExperimentServicer
 from archloom_controller.services.health import Health
 from archloom_controller.services.later import LaterServicer
 from archloom_controller.services.registry import RegistryServicer
 from archloom_controller.services.spaces import SpaceServicer
+from archloom_controller.services.trials import TrialServicer
 from archloom_controller.settings import Settings
 from archloom_controller.store import Store
 from archloom_controller.strategies.gateway import Gateway
@@ -181,6 +187,9 @@ class Controller:
         host: StrategyHostServicer,
         rules: Rules,
     ) -> None:
+        experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(ExperimentServicer(engine), server)
+        trial_pb2_grpc.add_TrialServiceServicer_to_server(TrialServicer(engine), server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(EvaluationServicer(engine), server)
         artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(ArtifactServicer(artifacts), server)
         spaces = SpaceServicer(partial(_space_of, store), rules)
         space_pb2_grpc.add_SpaceServiceServicer_to_server(spaces, server)

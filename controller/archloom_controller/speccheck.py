@@ -46,8 +46,8 @@ class SpecCheck:
         self._gateway = gateway
         self._registry = registry
 
-    async def check(self, given: experiment_pb2.ExperimentSpec) -> Checked:
-        """Raises InvalidInput with every fault."""
+    async def check(self, given: experiment_pb2.ExperimentSpec, broken: Sequence[Violation] = ()) -> Checked:
+        """Raises InvalidInput with every fault. ``broken`` are those that the protos' rules found already."""
         spec = experiment_pb2.ExperimentSpec()
         spec.CopyFrom(given)
         fill_defaults(spec)
@@ -64,9 +64,11 @@ class SpecCheck:
             faults += metrics(spec, evaluator)
         strategy: strategy_pb2.StrategyDescription | None = None
         for field in ("strategy", "fallback") if spec.HasField("fallback") else ("strategy",):
-            described, found = await self._strategy(spec, field, space)
+            described, found = await self._strategy(spec, field, None if broken else space)
             strategy = strategy or described
             faults += found
+        told = {fault.field for fault in broken}
+        faults = [*broken, *(fault for fault in faults if fault.field not in told)]
         if faults or evaluator is None or dataset is None or strategy is None:
             raise InvalidInput(faults)
         if not spec.strategy.version:

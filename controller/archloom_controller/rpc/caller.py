@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from archloom.errors import Unauthenticated
+from archloom.errors import Unauthenticated, Violation
 
 from archloom_controller.interfaces import principal
 
@@ -33,6 +33,23 @@ def current_caller() -> Caller:
         return _current.get()
     except LookupError:
         return Caller(ANYONE)
+
+
+_broken: ContextVar[tuple[Violation, ...]] = ContextVar("archloom_broken_rules", default=())
+
+
+def set_broken_rules(faults: Sequence[Violation]) -> None:
+    _broken.set(tuple(faults))
+
+
+def broken_rules(field: str) -> tuple[list[Violation], list[Violation]]:
+    """The rules that the current request breaks, for a handler that reports them among faults of its own:
+    those outside ``field``, and those within, their paths from there.
+    """
+    within = [fault for fault in _broken.get() if fault.field == field or fault.field.startswith(f"{field}.")]
+    others = [fault for fault in _broken.get() if fault not in within]
+    cut = len(field) + 1
+    return others, [Violation(fault.field[cut:], fault.message) for fault in within]
 
 
 def set_caller(caller: Caller) -> None:

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
 
 from archloom_controller.metrics import Metrics
-from archloom_controller.rpc.caller import Caller, Gate, set_caller
+from archloom_controller.rpc.caller import Caller, Gate, set_broken_rules, set_caller
 from archloom_controller.rpc.errors import refusal
 from archloom_controller.rpc.rules import Rules, rules_pool
 
@@ -32,7 +32,7 @@ _OURS = "/archloom.v1."
 _OPEN = ("/grpc.health.v1.",)
 #: Their handlers check the rules: because the answer lists every fault, or because one bad message of a
 #: plugin voids a step and not its stream.
-_CHECK_THEMSELVES = frozenset({"ValidateExperiment", "ValidateSpace", "Attach"})
+_CHECK_THEMSELVES = frozenset({"CreateExperiment", "ValidateExperiment", "ValidateSpace", "Attach"})
 #: Calls that change nothing may simply be dropped when the caller leaves. So may the wait for a lease: a
 #: lease whose answer is lost comes back with its request_id, or to the reaper; and none may go to a worker
 #: that has left.
@@ -133,10 +133,11 @@ class Edge(grpc.aio.ServerInterceptor):
         return caller
 
     def parse(self, method: MethodDescriptor, handler: Any, data: bytes) -> Any:
-        """The request, if it keeps the rules. Raises InvalidInput with every fault."""
+        """The request, if it keeps the rules or its handler reports them. Raises InvalidInput."""
         faults = self._rules.parse(method.input_type.full_name, data)
         if faults and (method.name not in _CHECK_THEMSELVES or not _readable(handler, data)):
             raise InvalidInput(faults)
+        set_broken_rules(faults)
         return handler.request_deserializer(data)
 
     async def shielded(self, caller: Caller, name: str, work: Awaitable[Any]) -> Any:

@@ -20,6 +20,7 @@ from archloom_controller.engine.engine import Engine
 from archloom_controller.engine.frame import Frame
 from archloom_controller.interfaces import principal
 from archloom_controller.replay import replay
+from archloom_controller.rpc.caller import broken_rules
 from archloom_controller.services.lifecycle import Lifecycle
 from archloom_controller.services.paging import page_token, read_token
 from archloom_controller.services.snapshots import Snapshots
@@ -43,12 +44,15 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     async def CreateExperiment(
         self, request: experiment_pb2.CreateExperimentRequest, context: Any
     ) -> experiment_pb2.CreateExperimentResponse:
-        parent = ProjectName.parse(request.parent)
+        others, broken = broken_rules("spec")
         try:
-            checked = await self._check.check(request.spec)
+            checked = await self._check.check(request.spec, broken)
         except InvalidInput as error:
             faults = [Violation(f"spec.{fault.field}", fault.message) for fault in error.violations]
-            raise InvalidInput(faults) from None
+            raise InvalidInput([*others, *faults]) from None
+        if others:
+            raise InvalidInput(others)
+        parent = ProjectName.parse(request.parent)
         created: list[Document] = []
         name = ExperimentName(parent.project, request.experiment_id or f"e-{secrets.token_hex(5)}")
         now = self._parts.clock.now()
@@ -73,8 +77,11 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     async def ValidateExperiment(
         self, request: experiment_pb2.ValidateExperimentRequest, context: Any
     ) -> experiment_pb2.ValidateExperimentResponse:
+        others, broken = broken_rules("spec")
+        if others:
+            raise InvalidInput(others)
         try:
-            checked = await self._check.check(request.spec)
+            checked = await self._check.check(request.spec, broken)
         except InvalidInput as error:
             faults = [
                 experiment_pb2.FieldViolation(field=fault.field, description=fault.message)
