@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import sys
+import warnings
 
-from archloom_evaluators.worker.metrics import clean_folder, prepare_folder, serve
+from archloom_evaluators.worker.metrics import CannotServe, clean_folder, prepare_folder, serve
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,7 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     if problem:
         print(f"archloom worker: {problem}", file=sys.stderr)
         return 1
-    return run(options.concurrency, [queue for queue in options.queues.split(",") if queue])
+    try:
+        return run(options.concurrency, [queue for queue in options.queues.split(",") if queue])
+    except CannotServe as error:
+        print(f"archloom worker: {error}", file=sys.stderr)
+        return 1
 
 
 def unreachable(server: str, broker_url: str) -> str:
@@ -97,6 +102,8 @@ def run(concurrency: int, queues: list[str]) -> int:
     from archloom_evaluators.settings import worker_settings
 
     settings = worker_settings()
+    # Celery warns that a superuser's worker could unpickle anything; this one takes JSON alone.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     # Read by torch and its libraries when a pool process imports them.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     worker = build_app(settings).Worker(

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from types import FrameType
+from functools import lru_cache
 from typing import Any
 
 from archloom.wakeup import TASK, queue_of
@@ -37,12 +37,22 @@ class Stop(threading.Event):
         super().__init__()
         self._parent = os.getppid()
 
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the pool's parent has died."""
+        return os.getppid() != self._parent
+
     def is_set(self) -> bool:
-        return super().is_set() or Stop.shared.is_set() or os.getppid() != self._parent
+        return super().is_set() or Stop.shared.is_set() or self.is_orphan
 
 
-_process: WorkerProcess | None = None
-_busy = False
+@lru_cache(maxsize=1)
+def pool_process() -> tuple[WorkerProcess, Stop]:
+    """What this pool process keeps between wake-ups; made once, after the fork."""
+    stop = Stop()
+    process = WorkerProcess(worker_settings(), stop)
+    process.start()
+    return process, stop
 
 
 def build_app(settings: WorkerSettings | None = None) -> Celery:
@@ -75,46 +85,29 @@ def wake(*arguments: Any, **named: Any) -> None:
 
     What the message carries is a hint; one that cannot be read is refused and the worker goes on.
     """
-    global _busy
     payload = arguments[0] if len(arguments) == 1 and not named else None
     if not isinstance(payload, dict) or not isinstance(payload.get("device_class"), str):
         log.error("refused a task that is not a wake-up: %.200r %.200r", arguments, named)
         return
-    process = _pool_process()
-    _busy = True
+    process, stop = pool_process()
+    # While attempts run, a termination signal asks them to yield; between tasks the pool's own handler ends
+    # the process at once.
+    previous = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         process.drain()
     finally:
-        _busy = False
+        signal.signal(signal.SIGTERM, previous)
     if process.loop.wants_fresh_process:
         log.warning("ran out of memory: this process ends, a fresh one takes its place")
+    if process.loop.wants_fresh_process or stop.is_orphan:
         process.close()
-        # Billiard starts another process for one that ends; what must be told has been told.
+        # What must be told has been told. The pool starts another process for one that ends.
         os._exit(0)
-    if process.stop.is_set() and os.getppid() != process.stop._parent:  # type: ignore[attr-defined]
-        os._exit(0)
-
-
-def _pool_process() -> WorkerProcess:
-    global _process
-    if _process is None:
-        _process = WorkerProcess(worker_settings(), Stop())
-        _process.start()
-    return _process
-
-
-def _on_terminate(_signal: int, _frame: FrameType | None) -> None:
-    # An idle process ends at once; a busy one lets its attempts yield first, and the task's end follows.
-    if not _busy:
-        raise SystemExit(0)
-    if _process is not None:
-        _process.stop.set()
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_process(**_: Any) -> None:
-    signal.signal(signal.SIGTERM, _on_terminate)
-    _pool_process()
+    pool_process()
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

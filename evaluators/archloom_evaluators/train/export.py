@@ -124,6 +124,7 @@ class _OneInput(torch.nn.Module):
 def _export(module: torch.nn.Module, examples: torch.Tensor) -> bytes:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

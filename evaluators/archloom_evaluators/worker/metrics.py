@@ -42,6 +42,10 @@ def clean_folder() -> None:
         shutil.rmtree(_made.pop(), ignore_errors=True)
 
 
+class CannotServe(Exception):
+    """The page of metrics cannot be served where the settings say; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class MetricsServer:
     """The page of metrics; ``address`` is where it listens."""
@@ -84,13 +88,18 @@ class AllProcesses:
 
 
 def serve(listen: str) -> MetricsServer:
-    """Serves the metrics of all processes at HOST:PORT. Raises OSError when the port is taken."""
+    """Serves the metrics of all processes at HOST:PORT. Raises CannotServe."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry()
     registry.register(AllProcesses(prepare_folder()))
     host, _, port = listen.rpartition(":")
-    server, thread = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=registry)
+    try:
+        server, thread = start_http_server(int(port), host.strip("[]") or "127.0.0.1", registry)
+    except (OSError, ValueError) as error:
+        raise CannotServe(
+            f"metrics cannot be served at {listen!r} ({error}); set ARCHLOOM_METRICS_LISTEN to a free one"
+        ) from error
     return MetricsServer(server.server_address[:2], server, thread)  # type: ignore[arg-type]
 
 
