@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-_SWEEPS = 8
+_ORDERING_SWEEPS = 8
+_POSITION_SWEEPS = 60
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def place(inputs: Mapping[int, Sequence[int]], bend_width: float = 0.35) -> Plac
     ranks = _ranks(inputs)
     chains, layers = _with_bends(inputs, ranks)
     above, below = _neighbours(chains)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_ORDERING_SWEEPS):
         downwards = sweep % 2 == 0
         _order(layers if downwards else layers[::-1], above if downwards else below)
     widths = {key: 1.0 if key[1] < 0 else bend_width for layer in layers for key in layer}
@@ -107,7 +108,7 @@ def _positions(
         for key in layer:
             xs[key] = at + widths[key] / 2
             at += widths[key]
-    for sweep in range(_SWEEPS):
+    for sweep in range(_POSITION_SWEEPS):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             wanted = []
             for key in layer:

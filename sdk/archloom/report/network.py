@@ -12,9 +12,9 @@ from archloom.client import Network, NetworkNode
 from archloom.report.layering import Placed, place
 from archloom.report.plots import printable
 
-_BOX_WIDTH, _BOX_HEIGHT = 168.0, 40.0
-_COLUMN, _ROW, _MARGIN = 192.0, 66.0, 12.0
-_LETTERS = 27
+_BOX_WIDTH, _BOX_HEIGHT = 180.0, 40.0
+_COLUMN, _ROW, _MARGIN = 204.0, 66.0, 12.0
+_LETTERS = 30
 
 #: What kind of part an operation is, for its colour; the first word that the name holds decides.
 _FAMILIES = (
@@ -34,7 +34,6 @@ _UNTOLD = (
     ("groups", "1"),
     ("dilation", "1"),
     ("padding", "same"),
-    ("bias", "false"),
 )
 
 
@@ -115,7 +114,7 @@ def _draw_node(root: Element, placed: Placed, node: NetworkNode, is_output: bool
     }
     SubElement(group, "rect", box)
     second = _short(_details(node), _LETTERS)
-    _label(group, x, y - (3 if second else -4), _short(_first_line(node), _LETTERS - 3), "operation")
+    _label(group, x, y - (3 if second else -4), _short(_first_line(node), _LETTERS - 6), "operation")
     if second:
         _label(group, x, y + 13, second, "details")
 
@@ -131,7 +130,7 @@ def _first_line(node: NetworkNode) -> str:
 
 def _details(node: NetworkNode) -> str:
     told = (each for each in node.parameters if each[1] not in ("", "none") and each not in _UNTOLD)
-    return " ".join(f"{name}={value}" for name, value in told if name != "out")
+    return " ".join(f"{name}={value}" for name, value in told if name not in ("out", "bias"))
 
 
 def _sentence(node: NetworkNode) -> str:
