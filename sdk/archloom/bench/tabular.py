@@ -17,8 +17,9 @@ from typing import Any
 from archloom.bench.tables import Key, Keys
 from archloom.errors import InternalError
 from archloom.space import Architecture, Space, SpaceError
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.values import Goal, Objective, SearchSpec
-from archloom.testing.session import Plugin, Session, SessionTrial
+from archloom.testing.session import Session, SessionTrial
 from archloom.v1 import strategy_pb2
 
 #: Proposals in a row that bring no new query; then a run ends.

@@ -24,6 +24,7 @@ from archloom.errors import (
     WrongState,
 )
 from archloom.strategy.base import Strategy
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.v1 import strategy_pb2, strategy_pb2_grpc
 
@@ -51,14 +52,14 @@ class Attachment:
 
     def __init__(
         self,
-        runtime: StrategyRuntime,
+        plugin: Plugin,
         server: str,
         *,
         token: str | None = None,
         threads: int = 4,
         backoff: Backoff | None = None,
     ) -> None:
-        self._runtime = runtime
+        self._plugin = plugin
         self._server = server
         self._token = token if token is not None else os.environ.get("ARCHLOOM_TOKEN", "")
         self._threads = threads
@@ -118,7 +119,7 @@ class Attachment:
     def _serve_stream(self) -> None:
         """One stream from its hello to its end."""
         outbox: queue.SimpleQueue[strategy_pb2.AttachRequest | None] = queue.SimpleQueue()
-        outbox.put(strategy_pb2.AttachRequest(hello=self._runtime.describe()))
+        outbox.put(strategy_pb2.AttachRequest(hello=self._plugin.describe()))
         metadata = (("authorization", f"Bearer {self._token}"),) if self._token else ()
         with (
             open_channel(self._server) as channel,
@@ -150,9 +151,9 @@ class Attachment:
         answer = strategy_pb2.AttachAnswer(call=message.call)
         try:
             if message.HasField("validate"):
-                answer.validate.CopyFrom(self._runtime.validate(message.validate))
+                answer.validate.CopyFrom(self._plugin.validate(message.validate))
             else:
-                answer.propose.CopyFrom(self._runtime.propose(message.propose))
+                answer.propose.CopyFrom(self._plugin.propose(message.propose))
         except ArchloomError as error:
             answer.error = error.message
         except Exception as error:

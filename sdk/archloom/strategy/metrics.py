@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from archloom.errors import Unavailable
+from archloom.errors import ArchloomError, Unavailable
+from archloom.strategy.plugin import Plugin
 from archloom.v1 import strategy_pb2
+
+Response = TypeVar("Response")
 
 
 class StrategyMetrics:
@@ -41,24 +44,12 @@ class StrategyMetrics:
             registry=self.registry,
         )
 
-    @contextmanager
-    def timed(self, strategy: str, method: str) -> Iterator[list[str]]:
-        """Times a call; its outcome is the last word put into the list, INTERNAL when the call raised
-        before.
-        """
-        outcome = ["INTERNAL"]
-        start = time.perf_counter()
-        try:
-            yield outcome
-        finally:
-            self._seconds.labels(strategy, method, outcome[-1]).observe(time.perf_counter() - start)
+    def record(self, strategy: str, method: str, outcome: str, seconds: float) -> None:
+        self._seconds.labels(strategy, method, outcome).observe(seconds)
 
-    def proposed(
-        self, strategy: str, request: strategy_pb2.ProposeRequest, response: strategy_pb2.ProposeResponse
-    ) -> None:
-        self._proposals.labels(strategy).inc(len(response.proposals.proposals))
-        if response.WhichOneof("answer") in ("proposals", "wait", "exhausted"):
-            self._observations.labels(strategy).inc(len(request.observations))
+    def count(self, strategy: str, *, proposals: int, observations: int) -> None:
+        self._proposals.labels(strategy).inc(proposals)
+        self._observations.labels(strategy).inc(observations)
 
     def listen(self, address: str) -> int:
         """Serves /metrics on ``HOST:PORT`` and answers the port. Raises Unavailable when it cannot."""
@@ -70,3 +61,41 @@ class StrategyMetrics:
                 f"cannot serve metrics on {address!r} ({error}): choose another HOST:PORT"
             ) from None
         return int(server.server_port)
+
+
+class MeteredPlugin:
+    """``plugin``, with its calls counted and timed."""
+
+    def __init__(self, plugin: Plugin, metrics: StrategyMetrics) -> None:
+        self._plugin = plugin
+        self._metrics = metrics
+        self._name = plugin.describe().name
+
+    def describe(self) -> strategy_pb2.StrategyDescription:
+        return self._timed("DescribeStrategy", self._plugin.describe)
+
+    def validate(
+        self, request: strategy_pb2.ValidateStrategyRequest
+    ) -> strategy_pb2.ValidateStrategyResponse:
+        return self._timed("ValidateStrategy", lambda: self._plugin.validate(request))
+
+    def propose(self, request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        response = self._timed("Propose", lambda: self._plugin.propose(request))
+        if response.WhichOneof("answer") in ("proposals", "wait", "exhausted"):
+            proposals, observations = len(response.proposals.proposals), len(request.observations)
+            self._metrics.count(self._name, proposals=proposals, observations=observations)
+        return response
+
+    def _timed(self, method: str, call: Callable[[], Response]) -> Response:
+        outcome, start = "INTERNAL", time.perf_counter()
+        try:
+            response = call()
+            outcome = "OK"
+            if isinstance(response, strategy_pb2.ProposeResponse):
+                outcome = response.WhichOneof("answer") or outcome
+            return response
+        except ArchloomError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._metrics.record(self._name, method, outcome, time.perf_counter() - start)

@@ -13,7 +13,8 @@ from archloom.errors import ArchloomError, InvalidInput, Violation
 from archloom.strategy.attach import Attachment
 from archloom.strategy.base import Strategy
 from archloom.strategy.load import load_strategy
-from archloom.strategy.metrics import StrategyMetrics
+from archloom.strategy.metrics import MeteredPlugin, StrategyMetrics
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import StrategyServer
 
@@ -38,17 +39,18 @@ def serve(
         )
     _log_to_stderr()
     found = load_strategy(strategy) if isinstance(strategy, str) else strategy
-    runtime = StrategyRuntime(found)
-    metrics = StrategyMetrics() if metrics_listen else None
+    plugin: Plugin = StrategyRuntime(found)
+    if metrics_listen:
+        metrics = StrategyMetrics()
+        plugin = MeteredPlugin(plugin, metrics)
+        metrics.listen(metrics_listen)
     # A queue, because an Event's lock may be held by the very thread that the signal interrupts.
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.put(None))
-    server = StrategyServer(runtime, listen, metrics=metrics) if listen else None
-    if metrics is not None:
-        metrics.listen(metrics_listen)
+    server = StrategyServer(plugin, listen) if listen else None
     refusals: list[ArchloomError] = []
-    attachment = Attachment(runtime, attach) if attach else None
+    attachment = Attachment(plugin, attach) if attach else None
     if server is not None:
         server.start()
         log.info("strategy=%s version=%s listening on %s", found.name, found.version, server.address)

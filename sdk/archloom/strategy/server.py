@@ -20,8 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from archloom.errors import ArchloomError, InvalidInput, Unavailable, Violation
-from archloom.strategy.metrics import StrategyMetrics
-from archloom.strategy.runtime import StrategyRuntime
+from archloom.strategy.plugin import Plugin
 from archloom.v1 import strategy_pb2
 
 log = logging.getLogger("archloom.strategy")
@@ -44,14 +43,12 @@ class StrategyServer:
 
     def __init__(
         self,
-        runtime: StrategyRuntime,
+        plugin: Plugin,
         listen: str = "127.0.0.1:0",
         *,
         threads: int = 8,
-        metrics: StrategyMetrics | None = None,
     ) -> None:
-        self._runtime = runtime
-        self._metrics = metrics
+        self._plugin = plugin
         self._health = health.HealthServicer()
         # Without SO_REUSEPORT a taken port is an error, not a second listener that steals half the calls.
         self._server = grpc.server(
@@ -114,63 +111,33 @@ class StrategyServer:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "DescribeStrategy": self._handler(
-                    "DescribeStrategy", strategy_pb2.DescribeStrategyRequest, self._describe
-                ),
-                "ValidateStrategy": self._handler(
-                    "ValidateStrategy", strategy_pb2.ValidateStrategyRequest, self._runtime.validate
-                ),
-                "Propose": self._handler("Propose", strategy_pb2.ProposeRequest, self._propose),
+                "DescribeStrategy": _handler(strategy_pb2.DescribeStrategyRequest, self._describe),
+                "ValidateStrategy": _handler(strategy_pb2.ValidateStrategyRequest, self._plugin.validate),
+                "Propose": _handler(strategy_pb2.ProposeRequest, self._plugin.propose),
             },
         )
 
     def _describe(
         self, request: strategy_pb2.DescribeStrategyRequest
     ) -> strategy_pb2.DescribeStrategyResponse:
-        return strategy_pb2.DescribeStrategyResponse(description=self._runtime.describe())
-
-    def _propose(self, request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        response = self._runtime.propose(request)
-        if self._metrics is not None:
-            self._metrics.proposed(self._runtime.name, request, response)
-        return response
-
-    def _handler(
-        self, method: str, kind: type[Request], call: Callable[[Request], Response]
-    ) -> grpc.RpcMethodHandler[Request, Response]:
-        def handle(request: Request, context: grpc.ServicerContext) -> Response:
-            if self._metrics is None:
-                return _answered(call, request, context)
-            with self._metrics.timed(self._runtime.name, method) as outcome:
-                try:
-                    response = call(request)
-                except ArchloomError as error:
-                    outcome.append(error.code)
-                    context.abort_with_status(rpc_status.to_status(_status(error)))
-                outcome.append(_outcome(response))
-                return response
-
-        # Deterministic bytes: equal answers are equal on the wire, maps included.
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=kind.FromString,
-            response_serializer=lambda response: response.SerializeToString(deterministic=True),
-        )
+        return strategy_pb2.DescribeStrategyResponse(description=self._plugin.describe())
 
 
-def _answered(
-    call: Callable[[Request], Response], request: Request, context: grpc.ServicerContext
-) -> Response:
-    try:
-        return call(request)
-    except ArchloomError as error:
-        context.abort_with_status(rpc_status.to_status(_status(error)))
+def _handler(
+    kind: type[Request], call: Callable[[Request], Response]
+) -> grpc.RpcMethodHandler[Request, Response]:
+    def handle(request: Request, context: grpc.ServicerContext) -> Response:
+        try:
+            return call(request)
+        except ArchloomError as error:
+            context.abort_with_status(rpc_status.to_status(_status(error)))
 
-
-def _outcome(response: Message) -> str:
-    if isinstance(response, strategy_pb2.ProposeResponse):
-        return response.WhichOneof("answer") or "OK"
-    return "OK"
+    # Deterministic bytes: equal answers are equal on the wire, maps included.
+    return grpc.unary_unary_rpc_method_handler(
+        handle,
+        request_deserializer=kind.FromString,
+        response_serializer=lambda response: response.SerializeToString(deterministic=True),
+    )
 
 
 def _status(error: ArchloomError) -> status_pb2.Status:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from archloom.space import Space
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.values import Objective, SearchSpec
 from archloom.testing.rehearsal import rehearse
-from archloom.testing.session import Plugin, Session
+from archloom.testing.session import Session
 
 #: Choices under choices, a searched depth, a recipe: decisions come and go. 1,080 architectures.
 TREE_SPACE = """

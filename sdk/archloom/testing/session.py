@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
@@ -16,23 +16,12 @@ from archloom.client.connection import open_channel
 from archloom.client.failures import error_of
 from archloom.errors import InternalError, InvalidInput, Unavailable, Violation
 from archloom.strategy import convert
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.values import SearchSpec
 from archloom.v1 import common_pb2, strategy_pb2, strategy_pb2_grpc, trial_pb2
 
 #: Rounds of need_spec, need_state and need_history before a step counts as failed.
 ROUNDS = 8
-
-
-class Plugin(Protocol):
-    """A strategy that can be asked: a StrategyRuntime in this process, or a RemotePlugin."""
-
-    def describe(self) -> strategy_pb2.StrategyDescription: ...
-
-    def validate(
-        self, request: strategy_pb2.ValidateStrategyRequest
-    ) -> strategy_pb2.ValidateStrategyResponse: ...
-
-    def propose(self, request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse: ...
 
 
 class RemotePlugin:

@@ -18,11 +18,12 @@ from archloom.errors import InvalidInput
 from archloom.space import Architecture, Space, load_preset
 from archloom.strategy import convert
 from archloom.strategy.base import Strategy
+from archloom.strategy.plugin import Plugin
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.values import Comparison, Constraint, Goal, Objective, SearchSpec
 from archloom.testing.probe import TINY_SPACE, TREE_SPACE, digest_of_answers
 from archloom.testing.rehearsal import Ending, Rehearsal, rehearse
-from archloom.testing.session import Plugin, RemotePlugin, Session
+from archloom.testing.session import RemotePlugin, Session
 from archloom.v1 import strategy_pb2
 
 ACCURACY = Objective("val_accuracy", Goal.MAXIMIZE)

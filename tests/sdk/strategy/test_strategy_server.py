@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ import pytest
 from archloom.client.failures import error_of
 from archloom.errors import InternalError, InvalidInput, Unavailable
 from archloom.strategy import ProposeRequest, ProposeResult, SearchSpec, Strategy, convert
-from archloom.strategy.metrics import StrategyMetrics
+from archloom.strategy.metrics import MeteredPlugin, StrategyMetrics
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import SERVICE, StrategyServer
 from archloom.testing.rehearsal import rehearse
@@ -30,7 +31,7 @@ class Failing(Strategy):
 
 @pytest.fixture
 def server(counting: Strategy[Any, Any]) -> Iterator[StrategyServer]:
-    with StrategyServer(StrategyRuntime(counting), metrics=StrategyMetrics()) as running:
+    with StrategyServer(StrategyRuntime(counting)) as running:
         yield running
 
 
@@ -95,7 +96,7 @@ def test_its_calls_are_counted(counting: Strategy[Any, Any], spec: SearchSpec) -
     metrics = StrategyMetrics()
     port = metrics.listen("127.0.0.1:0")
     with (
-        StrategyServer(StrategyRuntime(counting), metrics=metrics) as running,
+        StrategyServer(MeteredPlugin(StrategyRuntime(counting), metrics)) as running,
         RemotePlugin(running.address) as plugin,
     ):
         session = Session(plugin, spec)
@@ -121,3 +122,16 @@ def test_a_taken_metrics_port_is_one_sentence() -> None:
         pytest.raises(Unavailable, match="cannot serve metrics"),
     ):
         StrategyMetrics().listen(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_searches_at_the_same_time_do_not_touch_each_other(server: StrategyServer, spec: SearchSpec) -> None:
+    def answers(seed: int) -> list[bytes]:
+        with RemotePlugin(server.address) as plugin:
+            session = Session(plugin, spec, {"step_size": seed + 1}, seed=seed, name=f"beside-{seed}")
+            rehearse(session, spec, trials=6, parallel=2)
+            return [answer.SerializeToString(deterministic=True) for _, answer in session.record]
+
+    alone = [answers(seed) for seed in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(answers, range(6))) == alone
+    assert len({answer for session in alone for answer in session[:1]}) == 6
