@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -138,12 +139,13 @@ def main() -> int:
 
 def fault_settings(data_root: Path) -> StackSettings:
     """Two of everything, leases of two seconds, and a strategy that is slow enough to be killed at work."""
+    here, before = str(Path(__file__).parent), os.environ.get("PYTHONPATH")
     return StackSettings(
         replicas=2,
         workers=2,
         lease_seconds=LEASE_SECONDS,
         data_roots=[data_root],
-        environment={"PYTHONPATH": str(Path(__file__).parent)},
+        environment={"PYTHONPATH": f"{here}{os.pathsep}{before}" if before else here},
         strategies={
             "random": "archloom_strategies.random_search:RandomSearch",
             "regularized-evolution": "archloom_strategies.regularized_evolution:RegularizedEvolution",
