@@ -106,8 +106,9 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
         herd = _Herd(before, population_size(request))
         made, refused = before.made, before.refused
         for event in request.observations:
-            if event.kind is ObservationKind.REFUSED:
-                made, refused = made - 1, refused + 1
+            if event.kind is ObservationKind.REFUSED and event.step:
+                # Those of a strategy before this one, whose fallback it is, were not made here.
+                made, refused = max(0, made - 1), refused + 1
             elif event.kind is ObservationKind.ACCEPTED:
                 refused = 0
             elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
@@ -207,7 +208,8 @@ def _children(
     taken = {herd.architecture(member).key for member in herd.members}
     children: list[Proposal] = []
     for _ in range(request.count):
-        candidates = _bred(request, herd, young=made + len(children) < herd.size, stuck=refused >= STUCK)
+        young = max(made + len(children), len(herd.members)) < herd.size
+        candidates = _bred(request, herd, young=young, stuck=refused >= STUCK)
         child = _first_new(candidates, taken)
         while child is None and members is not None and swept < len(members):
             child = _first_new([Proposal(members[swept], note="listed")], taken)

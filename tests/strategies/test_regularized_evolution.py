@@ -107,6 +107,28 @@ def test_the_random_start_counts_what_is_running_and_not_what_was_refused() -> N
     assert [each.note for each in session.ask(5).proposals.proposals] == ["random"] * 4 + ["mutation"]
 
 
+def test_trials_that_others_brought_are_members() -> None:
+    """A user's results, or those of the strategy whose fallback it is: no random start is needed then."""
+    spec = spec_of()
+    session = session_of(spec, population=6, sample=2)
+    for proposal in session_of(spec, seed=5).ask(6).proposals.proposals:
+        session.finish(session.enqueue(proposal), {"val_accuracy": 0.4})
+    answer = session.ask(3)
+    assert len(members(answer)) == 6
+    assert [each.note for each in answer.proposals.proposals] == ["mutation"] * 3
+
+
+def test_a_refusal_of_a_users_trial_is_none_of_its_own() -> None:
+    spec = spec_of()
+    session = session_of(spec, population=4)
+    first = session.ask(4)
+    take(session, first)
+    for proposal in first.proposals.proposals:
+        session.refuse_users(proposal, "an equal architecture was tried")
+    told = json.loads(session.ask(0).state.data)
+    assert (told["made"], told["refused"]) == (4, 0)
+
+
 def test_a_failed_trial_does_not_join() -> None:
     spec = spec_of()
     session = session_of(spec, population=4)

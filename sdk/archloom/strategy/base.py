@@ -45,13 +45,14 @@ class Strategy(ABC, Generic[SettingsT, StateT]):
                 ...
                 return ProposeResult([Proposal(child) for child in children], state=best)
 
-        step 1  state None, observations ()                          -> 2 random architectures,
-        Best(score=-inf) step 2  state Best(-inf), observations (accepted 1, refused,
-                the second was in the log already)                   -> 1 more; a refused proposal spent no
-                budget
-        step 3  state Best(-inf), observations (finished 1: 0.91,
-                accepted 2)                                          -> 1 neighbour of trial 1, Best(0.91)
-        step 3 again, on another replica after this one was killed   -> the same bytes
+        step 1: state None, no observations
+            -> 2 random architectures, Best(score=-inf)
+        step 2: Best(-inf); accepted 1, refused (the second was in the log already)
+            -> 1 more; a refused proposal spent no budget
+        step 3: Best(-inf); accepted 2, finished 1 with 0.91
+            -> 1 neighbour of trial 1, Best(0.91)
+        step 3 again, on another replica, after this one was killed
+            -> the same bytes
 
     Each observation is told once: what ``propose`` does not put into the state, it has to read from
     ``request.history``.

@@ -57,6 +57,8 @@ class StrategyServer:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                # The controller pings while it waits for a slow answer; by default that would cut it off.
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ],
         )
         self._server.add_generic_rpc_handlers((self._handlers(),))

@@ -192,6 +192,11 @@ class Session:
         refused = SessionTrial(0, self.step, ordinal, proposal)
         self._tell(refused, strategy_pb2.OBSERVATION_KIND_REFUSED, reason=reason)
 
+    def refuse_users(self, proposal: strategy_pb2.Proposal, reason: str) -> None:
+        """A user's own architecture does not become a trial."""
+        refused = SessionTrial(0, 0, 0, proposal)
+        self._tell(refused, strategy_pb2.OBSERVATION_KIND_REFUSED, reason=reason)
+
     def finish(self, trial: SessionTrial, metrics: Mapping[str, float], *, feasible: bool = True) -> None:
         kind = "FINISHED" if feasible else "INFEASIBLE"
         self._tell(
