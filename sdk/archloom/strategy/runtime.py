@@ -156,7 +156,8 @@ class StrategyRuntime:
 
     def _state(self, request: strategy_pb2.ProposeRequest) -> Any:
         state = request.state
-        if not state.digest and not state.inline:
+        if not state.digest and not state.data:
+            # Before the first step; `inline` then says only that nothing needs asking for.
             return None
         data: bytes | None = None
         if state.inline:
