@@ -141,5 +141,9 @@ class Experiments:
 
 
 def _of_spec(violation: Violation) -> Violation:
-    """The path as the spec's author knows it: without the request around it."""
-    return Violation(violation.field.removeprefix("spec."), violation.message)
+    """The path as the spec's author knows it: without the request and the oneof around it."""
+    path = violation.field.removeprefix("spec.")
+    for inner in ("space.space.", "space.preset"):
+        if path.startswith(inner):
+            path = f"space.{path.removeprefix(inner)}".rstrip(".")
+    return Violation(path, violation.message)
