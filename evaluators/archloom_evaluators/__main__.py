@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 import sys
 import warnings
 
+from archloom_evaluators.worker.logs import log_to_stderr
 from archloom_evaluators.worker.metrics import CannotServe, clean_folder, prepare_folder, serve
 
 
@@ -25,11 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.concurrency < 1:
         parser.error("--concurrency must be at least 1")
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for noisy in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr()
 
     from pydantic import ValidationError
 

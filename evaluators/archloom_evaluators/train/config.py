@@ -40,7 +40,7 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(default=10, ge=1, le=100_000, description="Used where the fidelity names none.")
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = Field(default=0.003, gt=0, le=100, description="Peak learning rate.")
+    lr: float = Field(default=0.008, gt=0, le=100, description="Peak learning rate.")
     weight_decay: float = Field(default=0.01, ge=0, le=10)
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Of SGD (Nesterov).")
     batch_size: int = Field(default=64, ge=1, le=65_536)

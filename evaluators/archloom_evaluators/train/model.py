@@ -51,6 +51,13 @@ def build_network(job: Job, dataset: Dataset, device: torch.device) -> Network:
     seed_torch(job.seed, "weights")
     try:
         graph = job.context.space.graph(job.architecture, classes=dataset.classes)
+        takes = [graph.nodes[number].operation.shape.dims for number in graph.inputs.values()]
+        if takes != [dataset.shape]:
+            shapes = " and ".join(str(list(dims)) for dims in takes)
+            raise EvaluationFailure(
+                Reason.CANNOT_BUILD,
+                f"the space takes {shapes}, an example of {dataset.name} is {list(dataset.shape)}",
+            )
         module = build_module(graph)
         module.to(device)
         if len(dataset.shape) == 3:

@@ -21,6 +21,8 @@ from archloom_evaluators.worker.load import BusyShare
 log = logging.getLogger("archloom.worker")
 
 IDLE_SECONDS = 10.0
+#: An idle process looks this often for a controller that is away.
+AWAY_SECONDS = 2.0
 #: News travel early, but no more often than this.
 NEWS_SECONDS = 0.5
 
@@ -91,11 +93,15 @@ class Heartbeat(threading.Thread):
     # -- the thread -----------------------------------------------------------
 
     def run(self) -> None:
-        last = self._monotonic()
-        self._beat()
-        while self._wait(last):
+        due = True
+        while due:
             last = self._monotonic()
-            self._beat()
+            try:
+                self._beat()
+            except Exception:
+                # Whatever it is, the leases must be renewed: without this thread every attempt would be lost.
+                log.exception("a heartbeat failed")
+            due = self._wait(last)
 
     def _wait(self, last: float) -> bool:
         """Until the next heartbeat is due; False when the thread is to end."""
@@ -116,7 +122,7 @@ class Heartbeat(threading.Thread):
 
     def _interval(self) -> float:
         if not self._attempts:
-            return IDLE_SECONDS
+            return AWAY_SECONDS if self._away else IDLE_SECONDS
         return max((self._lease_seconds or 30.0) / 3.0, 0.1)
 
     def _yield_all(self) -> None:

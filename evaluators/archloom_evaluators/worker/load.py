@@ -46,7 +46,10 @@ class BusyShare:
 def _gpu_share(working: bool) -> float | None:
     # A process that has not imported torch uses no GPU, and must not be made to load it for a reading.
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    # Nor may it look into a module that the other thread is just importing.
+    if torch is None or getattr(torch.__spec__, "_initializing", False):
+        return None
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return None
     try:
         return min(1.0, float(torch.cuda.utilization()) / 100.0)

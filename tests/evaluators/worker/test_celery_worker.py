@@ -162,6 +162,7 @@ def test_wake_ups_are_followed_and_junk_is_refused(
     wake(redis, WAKE_UP)
     kit.wait_until(lambda: all(served.controller.ended(name) for name in second))
     kit.wait_until(lambda: command.said("refused a task that is not a wake-up"))
+    assert not command.said("Traceback")
     assert command.process.poll() is None
 
     command.process.terminate()
