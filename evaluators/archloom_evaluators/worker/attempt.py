@@ -51,6 +51,7 @@ class Attempt:
         self._checkpoint = lease.checkpoint if lease.HasField("checkpoint") else None
         self._told_checkpoint = self._checkpoint
         self._earlier_seconds = lease.elapsed.ToTimedelta().total_seconds()
+        # What earlier attempts left of the trial's; 0 sets no limit.
         self._limit_seconds = lease.max_duration.ToTimedelta().total_seconds()
         self._began: float | None = None
 
@@ -124,10 +125,10 @@ class Attempt:
             raise AttemptStopped(self.ref.trial)
         if directive == evaluation_pb2.DIRECTIVE_YIELD:
             raise AttemptYielded(self.ref.trial)
-        if self._limit_seconds > 0 and self.elapsed_seconds > self._limit_seconds:
+        if self._limit_seconds > 0 and self.own_seconds > self._limit_seconds:
             raise EvaluationFailure(
                 Reason.TIMEOUT,
-                f"ran {self.elapsed_seconds:.1f} s; its max_duration is {self._limit_seconds:g} s",
+                f"ran {self.elapsed_seconds:.1f} s; its max_duration left it {self._limit_seconds:g} s",
             )
 
     # -- the heartbeat's side -------------------------------------------------
@@ -135,6 +136,9 @@ class Attempt:
     def report(self) -> evaluation_pb2.AttemptProgress:
         """The heartbeat's line for this attempt."""
         with self._lock:
+            if self._began is None:
+                # It waits for its turn in a batch whose trials before it get on.
+                self._progress += 1
             message = evaluation_pb2.AttemptProgress(
                 attempt=self.ref, progress=self._progress, measurements=self._pending[:1000]
             )

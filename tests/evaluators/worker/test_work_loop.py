@@ -230,13 +230,16 @@ def test_heartbeats_renew_every_third_of_the_lease(served: Any, kit: Any, add: A
 
 def test_max_duration_ends_a_trial_with_timeout(served: Any, kit: Any, add: Any) -> None:
     trial = add(1, max_duration={"nanos": 200_000_000})
-    earlier = add(2, max_duration={"seconds": 100}, elapsed={"seconds": 101})
+    earlier = add(2, max_duration={"nanos": 200_000_000}, elapsed={"seconds": 101})
     with kit.worker(served, {"train": Scripted(lambda job, run: until_told(run))}) as worker:
         worker.loop.drain()
     for name in (trial, earlier):
         failure = served.controller.failures[name].failure
         assert failure.reason == common_pb2.FAILURE_REASON_TIMEOUT
-        assert "max_duration" in failure.message
+        assert "max_duration left it 0.2 s" in failure.message
+    # Earlier attempts' time is told, and counted against the trial by the controller, not here again.
+    assert 0.2 <= served.controller.failures[earlier].device_time.ToTimedelta().total_seconds() < 60
+    assert "ran 101." in served.controller.failures[earlier].failure.message
 
 
 def out_of_memory() -> None:
