@@ -43,7 +43,7 @@ class Blobs:
         if not self._local:
             self._fs.pipe_file(path, data)
             return
-        partial = f"{path}.{os.getpid()}.partial"
+        partial = f"{path}.{secrets.token_hex(8)}.partial"
         with self._fs.open(partial, "wb") as file:
             file.write(data)
             self._settle(file)
