@@ -7,7 +7,7 @@ Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Archit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from archloom.space import Architecture, SpaceError
@@ -24,12 +24,17 @@ from archloom.strategy import (
 from pydantic import BaseModel, ConfigDict, Field
 
 from archloom_strategies.enumeration import members_of
+from archloom_strategies.recent import Recent
 from archloom_strategies.selection import winner
 
-#: Fresh mutations for one proposal until a new architecture comes.
-TRIES = 16
+#: : Fresh children for one proposal until a new one comes: the first third one mutation away from its
+#: parent, then two, then three.
+TRIES = 24
+STEPS = 3
 #: Refusals in a row after which mutations give way to other sources: the neighbourhood is used up.
 STUCK = 100
+#: Proposals that are remembered, so that they are not made again.
+MEMORY = 1_000
 
 
 class EvolutionSettings(BaseModel):
@@ -73,6 +78,8 @@ class Population(BaseModel):
     """Proposals refused in a row."""
     swept: int = 0
     """How far a small space was listed when mutations gave nothing new."""
+    recent: str = ""
+    """What was proposed last, see ``Recent``."""
 
 
 Request = ProposeRequest[EvolutionSettings, Population]
@@ -90,10 +97,10 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
       it misses (Deb's rules), so that a search which begins outside the limits finds its way in.
     - With several objectives a tournament is won by the least crowded of its non-dominated members; the
       paper has one objective.
-    - A child equal to a member or to another child of the same answer is drawn anew, a bounded number of
-      times; what the controller refuses beyond that (an older architecture) is drawn anew in the next step.
-      After 100 refusals in a row random draws take the place of mutations, and in a small space the list of
-      what it holds, until something is new or all of it was proposed.
+    - A child that was among the last 1,000 proposals is drawn anew, after eight tries by two mutations and
+      after sixteen by three: the paper evaluates it again, the controller would refuse it. Where that
+      brings nothing new, or the controller refuses 100 in a row, random draws take the place of mutations,
+      and in a small space the list of what it holds, until all of it was proposed.
     """
 
     name = "regularized-evolution"
@@ -113,7 +120,10 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
                 refused = 0
             elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
                 herd.join(event, request.spec)
-        children, swept = _children(request, herd, made, refused, before.swept)
+        recent = Recent(before.recent, MEMORY)
+        for event in request.of_kind(ObservationKind.ENQUEUED, ObservationKind.FINISHED):
+            recent.add(event.architecture)
+        children, swept = _children(request, herd, recent, made, refused, before.swept)
         members = members_of(request)
         done = request.count > 0 and not children and members is not None and swept == len(members)
         state = Population(
@@ -122,6 +132,7 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
             made=made + len(children),
             refused=refused,
             swept=swept,
+            recent=recent.text(),
         )
         return ProposeResult(
             children,
@@ -197,22 +208,18 @@ class _Herd:
 
 
 def _children(
-    request: Request, herd: _Herd, made: int, refused: int, swept: int
+    request: Request, herd: _Herd, recent: Recent, made: int, refused: int, swept: int
 ) -> tuple[list[Proposal], int]:
-    """Up to ``request.count`` proposals of different architectures, and how far a small space is listed
-    now.
-    """
-    if request.count == 0:
-        return [], swept
+    """Up to ``request.count`` new proposals, and how far a small space is listed now."""
     members = members_of(request)
-    taken = {herd.architecture(member).key for member in herd.members}
     children: list[Proposal] = []
     for _ in range(request.count):
         young = max(made + len(children), len(herd.members)) < herd.size
         candidates = _bred(request, herd, young=young, stuck=refused >= STUCK)
-        child = _first_new(candidates, taken)
+        child = next((each for each in candidates if recent.add(each.architecture)), None)
         while child is None and members is not None and swept < len(members):
-            child = _first_new([Proposal(members[swept], note="listed")], taken)
+            if recent.add(members[swept]):
+                child = Proposal(members[swept], note="listed")
             swept += 1
         if child is not None:
             children.append(child)
@@ -224,23 +231,15 @@ def _bred(request: Request, herd: _Herd, *, young: bool, stuck: bool) -> Iterato
     if stuck and members_of(request) is not None:
         return
     if not young and not stuck and herd.members:
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             parent = herd.tournament(request)
+            child = herd.architecture(parent)
             try:
-                child = request.space.mutate(herd.architecture(parent), request.rng)
+                for _ in range(1 + STEPS * attempt // TRIES):
+                    child = request.space.mutate(child, request.rng)
             except SpaceError:
                 # No decision of this parent has a second value that holds.
                 continue
             yield Proposal(child, parents=(parent.trial,), note="mutation")
     for _ in range(TRIES):
         yield Proposal(request.space.sample(request.rng), note="random")
-
-
-def _first_new(candidates: Iterable[Proposal], taken: set[str]) -> Proposal | None:
-    """The first whose architecture is not in ``taken``, where it is added."""
-    for candidate in candidates:
-        key = candidate.architecture.key
-        if key not in taken:
-            taken.add(key)
-            return candidate
-    return None
