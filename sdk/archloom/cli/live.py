@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +16,8 @@ from archloom.cli.output import cell, new_table, number, short_name
 from archloom.cli.progress import Progress
 from archloom.client import Client, Experiment, Trial, TrialCounts, WorkerInfo
 from archloom.errors import ArchloomError
+from archloom.report.outcome import shown_metrics
+from archloom.spec import Objective
 
 FRONT_SHOWN = 8
 _POLL_SECONDS = 2.0
@@ -96,7 +98,7 @@ class LiveView:
         return line
 
     def _front(self) -> RenderableType:
-        return front_table(self.progress.front[:FRONT_SHOWN], self.progress.objectives_shown())
+        return front_table(self.progress.front[:FRONT_SHOWN], self.progress.objectives)
 
     def _foot(self) -> Text:
         busy = sum(each.attempts > 0 for each in self.workers)
@@ -107,10 +109,11 @@ class LiveView:
         return line
 
 
-def front_table(trials: list[Trial], metrics: list[str]) -> RenderableType:
+def front_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> RenderableType:
     """The front, best first."""
     if not trials:
         return Text("front: empty", style="dim")
+    metrics = shown_metrics(objectives, trials)
     table = new_table(("FRONT: TRIAL#", "ROLE", *(f"{name.upper()}#" for name in metrics)))
     for each in trials:
         values = [cell(number(each.metrics.get(name))) for name in metrics]

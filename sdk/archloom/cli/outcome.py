@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from archloom.cli.live import front_table
@@ -60,19 +61,23 @@ def print_outcome(outcome: Outcome, result: dict[str, Any], folder: Path | None)
     if experiment.state != "succeeded":
         reason = f": {experiment.state_reason}" if experiment.state_reason else ""
         console.print(cell(f"{short_name(experiment.name)} {experiment.state}{reason}"))
-    metrics = [each.metric for each in outcome.objectives]
-    shown = metrics if "parameters" in metrics else [*metrics, "parameters"]
     console.print()
-    console.print(front_table(list(report.front[:_FRONT_PRINTED]), shown))
+    console.print(front_table(report.front[:_FRONT_PRINTED], outcome.objectives))
     if len(report.front) > _FRONT_PRINTED:
         console.print(
             f"... and {len(report.front) - _FRONT_PRINTED} more: archloom front {short_name(experiment.name)}"
         )
     console.print()
-    for title, text in headline(outcome):
-        console.print(Text(f"{title:<18}", style="bold").append(cell(text)), soft_wrap=True)
-    for note in report.notes:
-        console.print(Text(f"{'note':<18}", style="dim").append(cell(note)), soft_wrap=True)
+    lines = [*headline(outcome), *(("note", note) for note in report.notes)]
+    if console.is_terminal:
+        # Two columns, so that a long sentence wraps beside its title and not under it.
+        grid = Table.grid(padding=(0, 2))
+        for title, text in lines:
+            grid.add_row(Text(title, style="bold", no_wrap=True), cell(text))
+        console.print(grid)
+    else:
+        for title, text in lines:
+            console.print(cell(f"{title:<18}{text}"), soft_wrap=True)
     if folder is not None:
         print_files(result, folder)
 
@@ -132,9 +137,9 @@ def _winner_text(outcome: Outcome) -> str:
     text += ", fixed by validation"
     if winner.validation_mean is not None:
         text += f" ({outcome.objectives[0].metric} {winner.validation_mean:.4f}"
-        if winner.validation_stddev is not None:
-            text += f" ± {winner.validation_stddev:.4f}"
-        text += f" over {len(winner.runs)} seeds)"
+        if len(winner.runs) > 1 and winner.validation_stddev is not None:
+            text += f" ± {winner.validation_stddev:.4f} over {len(winner.runs)} seeds"
+        text += ")"
     if report.tied_with:
         text += ", tied with trial " + ", ".join(map(short_name, report.tied_with))
     return text

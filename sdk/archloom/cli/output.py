@@ -68,7 +68,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
 
 
 def new_table(columns: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(
+        show_header=any(columns), box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+    )
     for name in columns:
         table.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     return table

@@ -113,11 +113,6 @@ class Progress:
             if value is not None
         )
 
-    def objectives_shown(self) -> list[str]:
-        """The columns of a front: the objectives, and the parameters in any case."""
-        names = [each.metric for each in self.objectives]
-        return names if "parameters" in names else [*names, "parameters"]
-
     def finished(self, *roles: str) -> int:
         """Trials of these roles that have ended, however."""
         return sum(sum(self.ended.get(role, {}).values()) for role in roles)

@@ -23,9 +23,8 @@ class Outcome:
 
     @property
     def front_metrics(self) -> list[str]:
-        """The columns of the front: the objectives, and the parameters in any case."""
-        names = [each.metric for each in self.objectives]
-        return names if "parameters" in names else [*names, "parameters"]
+        """The columns of the front: the objectives, and the parameters where they were counted."""
+        return shown_metrics(self.objectives, self.report.front)
 
     @property
     def winner(self) -> Finalist | None:
@@ -52,3 +51,10 @@ class Outcome:
             if best is not None:
                 points.append((count, best))
         return points
+
+
+def shown_metrics(objectives: Sequence[Objective], trials: Sequence[Trial]) -> list[str]:
+    """The objectives' metrics, and the parameters where a trial has them."""
+    names = [each.metric for each in objectives]
+    counted = "parameters" not in names and any("parameters" in each.metrics for each in trials)
+    return [*names, "parameters"] if counted else names
