@@ -27,7 +27,7 @@ GOOD: Mapping[str, Any] = {
 
 
 #: 1,000 sequences in one another. Text, since the JSON encoder itself gives up before that.
-DEEP = f'{{"body": {'{"sequence": [' * 1000}{{"layer": "relu"}}{"]}" * 1000}}}'
+DEEP = '{"body": ' + '{"sequence": [' * 1000 + '{"layer": "relu"}' + "]}" * 1000 + "}"
 
 
 BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
