@@ -28,6 +28,7 @@ from archloom.client.evidence import (
     TestScore,
 )
 from archloom.client.experiments import Experiments, ReplayedStep
+from archloom.client.naming import project_of
 from archloom.client.registry import DatasetInfo, Registry, SpaceInfo, StrategyInfo, WorkerInfo
 from archloom.client.spaces import Spaces
 from archloom.client.trials import OwnTrial, Trials
@@ -89,6 +90,7 @@ class Client:
         address = server or os.environ.get("ARCHLOOM_SERVER") or DEFAULT_SERVER
         self.server = address
         self.project = project or os.environ.get("ARCHLOOM_PROJECT") or "default"
+        home = project_of(self.project)
         self._own_channel = None if channel is not None else open_channel(address)
         self._connection = Connection(
             channel=channel or self._own_channel or open_channel(address),
@@ -96,9 +98,9 @@ class Client:
             token=token or os.environ.get("ARCHLOOM_TOKEN") or None,
             timeout_seconds=timeout_seconds,
         )
-        self.experiments = Experiments(self._connection, self.project)
-        self.trials = Trials(self._connection, self.project)
-        self.artifacts = Artifacts(self._connection, self.project)
+        self.experiments = Experiments(self._connection, home)
+        self.trials = Trials(self._connection, home)
+        self.artifacts = Artifacts(self._connection, home)
         self.spaces = Spaces(self._connection)
         self.registry = Registry(self._connection)
 

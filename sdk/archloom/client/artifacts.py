@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from archloom.client.connection import Connection
+from archloom.client.naming import digest_of, project_of
 from archloom.client.values import Artifact
 from archloom.errors import ArchloomError, Conflict, InternalError, Unavailable
+from archloom.resources import ProjectName
 from archloom.v1 import artifact_pb2 as pb
 from archloom.v1 import artifact_pb2_grpc, evaluation_pb2
 
@@ -21,7 +23,7 @@ CHUNK_BYTES = 1024 * 1024
 class Artifacts:
     """ArtifactService."""
 
-    def __init__(self, connection: Connection, project: str) -> None:
+    def __init__(self, connection: Connection, project: ProjectName) -> None:
         self._connection = connection
         self._project = project
         self._stub = artifact_pb2_grpc.ArtifactServiceStub(connection.channel)
@@ -45,7 +47,7 @@ class Artifacts:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             request = pb.CreateUploadRequest(
-                parent=f"projects/{project or self._project}",
+                parent=str(project_of(project) if project else self._project),
                 digest=digest,
                 size_bytes=path.stat().st_size,
                 kind=kind,
@@ -85,7 +87,7 @@ class Artifacts:
         Raises InternalError when the bytes do not have the digest they are named by.
         """
         name = artifact if isinstance(artifact, str) else artifact.name
-        digest = name.rpartition("/")[2]
+        digest = digest_of(name)
         partial = path.with_name(f".{path.name}.{digest[:12]}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("ab") as file:
@@ -103,7 +105,7 @@ class Artifacts:
         """A small artifact's bytes."""
         name = artifact if isinstance(artifact, str) else artifact.name
         data = b"".join(self._read(name, 0))
-        if hashlib.sha256(data).hexdigest() != name.rpartition("/")[2]:
+        if hashlib.sha256(data).hexdigest() != digest_of(name):
             raise InternalError(f"The bytes of {name} have another digest: read it again.")
         return data
 

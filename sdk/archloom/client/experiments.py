@@ -10,9 +10,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from archloom.client.connection import Connection, new_request_id
 from archloom.client.evidence import Report
+from archloom.client.naming import experiment_of
 from archloom.client.values import Event, Experiment, Trial
 from archloom.client.watching import WatchUpdate, watch
 from archloom.errors import InvalidInput, Violation
+from archloom.resources import ProjectName
 from archloom.v1 import experiment_pb2 as pb
 from archloom.v1 import experiment_pb2_grpc
 
@@ -33,18 +35,18 @@ class ReplayedStep:
 class Experiments:
     """ExperimentService. Names are whole ("projects/p/experiments/e") or, in the client's project, "e"."""
 
-    def __init__(self, connection: Connection, project: str) -> None:
+    def __init__(self, connection: Connection, project: ProjectName) -> None:
         self._connection = connection
         self._project = project
         self._stub = experiment_pb2_grpc.ExperimentServiceStub(connection.channel)
 
     def full_name(self, name: str) -> str:
-        return name if "/" in name else f"projects/{self._project}/experiments/{name}"
+        return str(experiment_of(name, self._project))
 
     def create(self, spec: ExperimentSpec, experiment_id: str = "", request_id: str = "") -> Experiment:
         """Starts a search. Raises InvalidInput with every fault of the spec; nothing is stored then."""
         request = pb.CreateExperimentRequest(
-            parent=f"projects/{self._project}",
+            parent=str(self._project),
             experiment_id=experiment_id,
             spec=spec.to_proto(),
             request_id=request_id or new_request_id(),
@@ -57,7 +59,7 @@ class Experiments:
 
     def validate(self, spec: ExperimentSpec) -> list[Violation]:
         """Every fault that `create` would refuse; none when it would start."""
-        request = pb.ValidateExperimentRequest(parent=f"projects/{self._project}", spec=spec.to_proto())
+        request = pb.ValidateExperimentRequest(parent=str(self._project), spec=spec.to_proto())
         answer = self._connection.call(self._stub.ValidateExperiment, request, 60.0)
         return [_of_spec(Violation(each.field, each.description)) for each in answer.violations]
 
@@ -67,7 +69,7 @@ class Experiments:
 
     def list(self, states: Sequence[str] = (), page_size: int = 100) -> Iterator[Experiment]:
         """The project's experiments, newest first. `states` are words ("running"); none takes all."""
-        request = pb.ListExperimentsRequest(parent=f"projects/{self._project}", page_size=page_size)
+        request = pb.ListExperimentsRequest(parent=str(self._project), page_size=page_size)
         request.states.extend(pb.ExperimentState.Value(f"EXPERIMENT_STATE_{each.upper()}") for each in states)
         while True:
             answer = self._connection.call(self._stub.ListExperiments, request)

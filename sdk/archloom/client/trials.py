@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from archloom.client.connection import Connection, new_request_id
+from archloom.client.naming import experiment_of
 from archloom.client.values import Metrics, Trial
+from archloom.resources import ProjectName
 from archloom.space import Architecture
 from archloom.v1 import common_pb2, trial_pb2_grpc
 from archloom.v1 import trial_pb2 as pb
@@ -32,16 +34,16 @@ class OwnTrial:
 class Trials:
     """TrialService."""
 
-    def __init__(self, connection: Connection, project: str) -> None:
+    def __init__(self, connection: Connection, project: ProjectName) -> None:
         self._connection = connection
         self._project = project
         self._stub = trial_pb2_grpc.TrialServiceStub(connection.channel)
 
-    def _experiment(self, name: str) -> str:
-        return name if "/" in name else f"projects/{self._project}/experiments/{name}"
+    def _trial(self, experiment: str, number: int) -> str:
+        return str(experiment_of(experiment, self._project).trial(number))
 
     def get(self, experiment: str, number: int) -> Trial:
-        request = pb.GetTrialRequest(name=f"{self._experiment(experiment)}/trials/{number}")
+        request = pb.GetTrialRequest(name=self._trial(experiment, number))
         return Trial.from_proto(self._connection.call(self._stub.GetTrial, request).trial)
 
     def list(
@@ -57,7 +59,7 @@ class Trials:
         `order` is "number", "newest" or "best" (completed trials, by the first objective).
         """
         request = pb.ListTrialsRequest(
-            parent=self._experiment(experiment), page_size=page_size, order=ORDERS[order]
+            parent=str(experiment_of(experiment, self._project)), page_size=page_size, order=ORDERS[order]
         )
         request.states.extend(pb.TrialState.Value(f"TRIAL_STATE_{each.upper()}") for each in states)
         request.roles.extend(pb.TrialRole.Value(f"TRIAL_ROLE_{each.upper()}") for each in roles)
@@ -69,15 +71,13 @@ class Trials:
             request.page_token = answer.next_page_token
 
     def cancel(self, experiment: str, number: int) -> Trial:
-        request = pb.CancelTrialRequest(
-            name=f"{self._experiment(experiment)}/trials/{number}", request_id=new_request_id()
-        )
+        request = pb.CancelTrialRequest(name=self._trial(experiment, number), request_id=new_request_id())
         return Trial.from_proto(self._connection.call(self._stub.CancelTrial, request).trial)
 
     def enqueue(self, experiment: str, trials: Sequence[OwnTrial], request_id: str = "") -> tuple[str, ...]:
         """Brings one's own architectures into a search; answers an inbox id for each."""
         request = pb.EnqueueTrialsRequest(
-            parent=self._experiment(experiment), request_id=request_id or new_request_id()
+            parent=str(experiment_of(experiment, self._project)), request_id=request_id or new_request_id()
         )
         for each in trials:
             item = request.trials.add(architecture=each.architecture.to_proto(), note=each.note)
