@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -21,6 +22,7 @@ from archloom.spec import Objective
 
 FRONT_SHOWN = 8
 _POLL_SECONDS = 2.0
+_PRESENT_SECONDS = 60.0
 
 
 def follow(client: Client, name: str, console: Console | None = None) -> Experiment:
@@ -101,12 +103,22 @@ class LiveView:
         return front_table(self.progress.front[:FRONT_SHOWN], self.progress.objectives)
 
     def _foot(self) -> Text:
-        busy = sum(each.attempts > 0 for each in self.workers)
-        words = f"workers: {len(self.workers)}, {busy} busy" if self.workers else "workers: none seen"
-        line = Text(self.problem or words, style="yellow" if self.problem or not self.workers else "dim")
+        workers = present(self.workers)
+        busy = sum(each.attempts > 0 for each in workers)
+        words = f"workers: {len(workers)}, {busy} busy" if workers else "workers: none seen"
+        line = Text(self.problem or words, style="yellow" if self.problem or not workers else "dim")
         for each in self.recent:
             line.append("\n").append(cell(each).append("", style="dim"))
         return line
+
+
+def present(workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
+    """Those heard of lately. The newest heartbeat is the measure: this machine's clock may differ."""
+    times = [each.heartbeat_time for each in workers if each.heartbeat_time is not None]
+    if not times:
+        return []
+    oldest = max(times) - timedelta(seconds=_PRESENT_SECONDS)
+    return [each for each in workers if each.heartbeat_time is not None and each.heartbeat_time >= oldest]
 
 
 def front_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> RenderableType:

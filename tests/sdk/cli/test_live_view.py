@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from archloom.cli.live import LiveView, follow
+from archloom.cli.live import LiveView, follow, present
 from archloom.cli.progress import Progress
-from archloom.client import Client, Event, Experiment, Trial, WatchUpdate
+from archloom.client import Client, Event, Experiment, Trial, WatchUpdate, WorkerInfo
 from archloom.v1 import experiment_pb2 as pb
 from fake_server import FakeServer
 from rich.console import Console
@@ -90,6 +91,15 @@ def test_the_panel_shows_phase_counts_best_and_front(progress: Progress, trials:
     assert "strategy 0.9 (trial 1)" in text
     assert "1,234" in text
     assert "<script>" in text
+
+
+def test_workers_that_fell_silent_are_not_counted() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    ages = {"new": 0, "quiet": 59, "gone": 61}
+    workers = [WorkerInfo(name, "cpu", now - timedelta(seconds=age), 0, 0.0) for name, age in ages.items()]
+    workers.append(WorkerInfo("never", "cpu", None, 0, 0.0))
+    assert [each.name for each in present(workers)] == ["new", "quiet"]
+    assert present(workers[3:]) == []
 
 
 def test_on_a_terminal_the_panel_is_drawn_to_the_end(

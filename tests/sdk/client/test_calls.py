@@ -85,7 +85,12 @@ def test_no_pause_reaches_beyond_the_deadline(fake: FakeServer, pauses: list[flo
 
 
 def test_each_violation_comes_with_its_path_in_the_spec(client: Client, fake: FakeServer) -> None:
-    fields = {"spec.strategy.name": "there is no strategy 'x'", "spec.task.dataset": "unknown"}
+    fields = {
+        "spec.strategy.name": "there is no strategy 'x'",
+        "task.dataset": "unknown",
+        "spec.space.space.body.layer": "no",
+        "space.preset": "none",
+    }
     fake.failures["CreateExperiment"] = [
         partial(refuse, code=grpc.StatusCode.INVALID_ARGUMENT, message="2 faults", violations=fields)
     ]
@@ -94,6 +99,8 @@ def test_each_violation_comes_with_its_path_in_the_spec(client: Client, fake: Fa
     assert caught.value.violations == (
         Violation("strategy.name", "there is no strategy 'x'"),
         Violation("task.dataset", "unknown"),
+        Violation("space.body.layer", "no"),
+        Violation("space", "none"),
     )
 
 
@@ -152,6 +159,15 @@ def test_a_channel_of_ones_own_stays_open(fake: FakeServer) -> None:
 def test_an_address_of_another_kind_is_refused() -> None:
     with pytest.raises(InvalidInput, match="https"):
         Client("ftp://somewhere:1")
+
+
+@pytest.mark.parametrize("name", ["Sample", "a b", "projects/p", "projects/p/experiments/e/trials/1", ""])
+def test_a_name_that_cannot_be_is_refused_before_a_call(client: Client, fake: FakeServer, name: str) -> None:
+    with pytest.raises(InvalidInput, match="experiment: .* is not of the form"):
+        client.experiments.get(name)
+    with pytest.raises(InvalidInput, match="project: .* is not of the form"):
+        Client(fake.address, project="My project")
+    assert fake.calls == []
 
 
 def test_pages_are_read_to_the_end(client: Client, fake: FakeServer) -> None:
