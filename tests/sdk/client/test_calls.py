@@ -163,9 +163,9 @@ def test_an_address_of_another_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["Sample", "a b", "projects/p", "projects/p/experiments/e/trials/1", ""])
 def test_a_name_that_cannot_be_is_refused_before_a_call(client: Client, fake: FakeServer, name: str) -> None:
-    with pytest.raises(InvalidInput, match="experiment: .* is not of the form"):
+    with pytest.raises(InvalidInput, match=r"experiment: .* is not of the form"):
         client.experiments.get(name)
-    with pytest.raises(InvalidInput, match="project: .* is not of the form"):
+    with pytest.raises(InvalidInput, match=r"project: .* is not of the form"):
         Client(fake.address, project="My project")
     assert fake.calls == []
 
