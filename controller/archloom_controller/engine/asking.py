@@ -163,6 +163,7 @@ class Asking:
         state = draft.experiment["strategy_state"]
         request = strategy_pb2.ProposeRequest(
             experiment=str(draft.frame.name),
+            experiment_uid=draft.frame.uid,
             spec=strategy_pb2.SearchSpec(revision=draft.frame.revision),
             step=draft.step,
             seed=derive(draft.frame.spec.seed, "step", draft.step),
