@@ -106,6 +106,14 @@ def test_a_cold_replica_asks_for_spec_and_state(counting: Strategy[Any, Any], sp
     assert cold.propose(short).SerializeToString() == answer.SerializeToString()
 
 
+def test_before_the_first_step_there_is_no_state(counting: Strategy[Any, Any], spec: SearchSpec) -> None:
+    """Whether the controller says that the empty state is inline, or leaves it out."""
+    states = (None, strategy_pb2.StrategyState(), strategy_pb2.StrategyState(inline=True))
+    answers = [StrategyRuntime(counting).propose(request_of(spec, state=state)) for state in states]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0].HasField("proposals")
+
+
 def test_a_name_that_is_used_again_brings_nothing_back(
     counting: Strategy[Any, Any], spec: SearchSpec
 ) -> None:
