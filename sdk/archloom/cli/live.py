@@ -25,8 +25,11 @@ _POLL_SECONDS = 2.0
 _PRESENT_SECONDS = 60.0
 
 
-def follow(client: Client, name: str, console: Console | None = None) -> Experiment:
-    """Shows a search until it has ended, and answers it as it stands then."""
+def follow(client: Client, name: str, console: Console | None = None, keep: bool = True) -> Experiment:
+    """Shows a search until it has ended, and answers it as it stands then.
+
+    `keep` leaves the last panel on the terminal; without it the panel makes room for what the caller prints.
+    """
     console = console or Console(highlight=False, markup=False)
     experiment = client.experiments.get(name)
     progress = Progress.of(experiment)
@@ -39,7 +42,7 @@ def follow(client: Client, name: str, console: Console | None = None) -> Experim
     view = LiveView(progress)
     with (
         _polling(client, view),
-        Live(console=console, get_renderable=view.render, refresh_per_second=4) as live,
+        Live(console=console, get_renderable=view.render, refresh_per_second=4, transient=not keep) as live,
     ):
         for update in updates:
             with view.lock:

@@ -49,7 +49,9 @@ def run(
         from archloom.cli.outcome import gather, print_outcome, write_files
 
         try:
-            ended = follow(client, experiment.name, Console(stderr=as_json, highlight=False, markup=False))
+            ended = follow(
+                client, experiment.name, Console(stderr=as_json, highlight=False, markup=False), keep=False
+            )
         except KeyboardInterrupt:
             print(
                 f"\n{short} goes on without you. Follow it: archloom experiments watch {short}. "
