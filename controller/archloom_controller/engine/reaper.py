@@ -122,7 +122,7 @@ class Reaper:
                 None,
                 elapsed,
             )
-            await self._parts.store.leases.fail(lease["worker"], [failure], paused, now)
+            await self._parts.store.leases.fail(lease["worker"], [failure], paused, now, "lose")
             self._parts.metrics.leases_lost()
             self._parts.metrics.attempts_failed("lost")
             self._parts.signals.notify(owner_key(owner_of(lease["_id"])))

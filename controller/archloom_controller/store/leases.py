@@ -153,7 +153,7 @@ class Leases:
             UpdateOne(
                 {"_id": ending.trial, "attempt": ending.attempt, "worker": worker, "state": LEASED},
                 _assign(
-                    {**ending.fields, "ended_attempt": ending.attempt, "dirty": True},
+                    {**ending.fields, "answered": _answer("complete", ending.attempt), "dirty": True},
                     ending.curve,
                     ending.device_seconds,
                 ),
@@ -162,17 +162,25 @@ class Leases:
         ]
         outcome = await self._trials.bulk_write(updates, ordered=False)
         attempts = [(ending.trial, ending.attempt) for ending in endings]
-        return await self._recorded(worker, attempts, outcome.matched_count)
+        return await self._recorded(worker, "complete", attempts, outcome.matched_count)
 
     async def fail(
-        self, worker: str, failures: Sequence[Failure], paused: Collection[str], now: datetime.datetime
+        self,
+        worker: str,
+        failures: Sequence[Failure],
+        paused: Collection[str],
+        now: datetime.datetime,
+        call: str = "fail",
     ) -> list[bool]:
-        """End attempts without a result: ready again where the rules try once more, failed otherwise."""
-        updates = [update for failure in failures for update in _failing(worker, failure, paused, now)]
+        """End attempts without a result: ready again where the rules try once more, failed otherwise.
+
+        ``call`` tells who ended them, so that only that call's repetition counts as recorded.
+        """
+        updates = [update for failure in failures for update in _failing(worker, failure, call, paused, now)]
         # Ordered: the second update of a failure takes what the first left.
         outcome = await self._trials.bulk_write(updates, ordered=True)
         attempts = [(failure.trial, failure.attempt) for failure in failures]
-        return await self._recorded(worker, attempts, outcome.matched_count)
+        return await self._recorded(worker, call, attempts, outcome.matched_count)
 
     async def release(
         self, worker: str, endings: Sequence[Ending], paused: Collection[str], now: datetime.datetime
@@ -182,22 +190,26 @@ class Leases:
         for ending in endings:
             again = {"state": READY, "held": owner_of(ending.trial) in paused, "ready_time": now}
             update = _assign(
-                {**ending.fields, **again, "ended_attempt": ending.attempt}, (), ending.device_seconds
+                {**ending.fields, **again, "answered": _answer("release", ending.attempt)},
+                (),
+                ending.device_seconds,
             )
             where = {"_id": ending.trial, "attempt": ending.attempt, "worker": worker, "state": LEASED}
             updates.append(UpdateOne(where, update))
         outcome = await self._trials.bulk_write(updates, ordered=False)
         attempts = [(ending.trial, ending.attempt) for ending in endings]
-        return await self._recorded(worker, attempts, outcome.matched_count)
+        return await self._recorded(worker, "release", attempts, outcome.matched_count)
 
-    async def _recorded(self, worker: str, attempts: Sequence[tuple[str, int]], matched: int) -> list[bool]:
+    async def _recorded(
+        self, worker: str, call: str, attempts: Sequence[tuple[str, int]], matched: int
+    ) -> list[bool]:
         if matched == len(attempts):
             return [True] * len(attempts)
         found = self._trials.find(
-            {"_id": {"$in": [trial for trial, _ in attempts]}}, {"ended_attempt": 1, "worker": 1}
+            {"_id": {"$in": [trial for trial, _ in attempts]}}, {"answered": 1, "worker": 1}
         )
-        ended = {row["_id"]: (row.get("worker"), row.get("ended_attempt")) async for row in found}
-        return [ended.get(trial) == (worker, attempt) for trial, attempt in attempts]
+        ended = {row["_id"]: (row.get("worker"), row.get("answered")) async for row in found}
+        return [ended.get(trial) == (worker, _answer(call, attempt)) for trial, attempt in attempts]
 
     async def report(self, worker: str, progress: Sequence[Progress]) -> None:
         """Add measurements and checkpoints of attempts that hold their lease; the others change nothing."""
@@ -255,8 +267,13 @@ class Leases:
         return found is not None
 
 
+def _answer(call: str, attempt: int) -> str:
+    """The mark of the call that ended an attempt: the same call repeated is recorded, any other is stale."""
+    return f"{call} {attempt}"
+
+
 def _failing(
-    worker: str, failure: Failure, paused: Collection[str], now: datetime.datetime
+    worker: str, failure: Failure, call: str, paused: Collection[str], now: datetime.datetime
 ) -> list[UpdateOne]:
     """Two updates of which at most one finds the attempt: try again, else fail for good."""
     held = {"_id": failure.trial, "attempt": failure.attempt, "worker": worker, "state": LEASED}
@@ -267,7 +284,7 @@ def _failing(
             "$set": {
                 "state": FAILED,
                 "failure": {"reason": failure.reason, "message": failure.message},
-                "ended_attempt": failure.attempt,
+                "answered": _answer(call, failure.attempt),
                 "end_time": now,
                 "dirty": True,
             },
@@ -290,7 +307,7 @@ def _failing(
             "$set": {
                 "state": READY,
                 "held": owner_of(failure.trial) in paused,
-                "ended_attempt": failure.attempt,
+                "answered": _answer(call, failure.attempt),
                 "ready_time": now,
             },
             "$inc": {**counts, tally: 1},

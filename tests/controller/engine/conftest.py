@@ -166,6 +166,10 @@ class World:
         self.trials = TrialServicer(self.engine)
         self.evaluation = EvaluationServicer(self.engine)
 
+    @staticmethod
+    def spec(**changes: Any) -> experiment_pb2.ExperimentSpec:
+        return spec(**changes)
+
     @property
     def store(self) -> Store:
         return self.engine.parts.store

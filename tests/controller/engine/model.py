@@ -18,7 +18,8 @@ class Trial:
     attempt: int = 0
     holder: str = ""
     spent: int = 0
-    ended_attempt: int = 0
+    #: The call that ended the last attempt that ended, and which attempt.
+    answered: tuple[str, int] = ("", 0)
     #: Its end is not in the log yet.
     dirty: bool = False
     held: bool = False
@@ -108,30 +109,30 @@ class Model:
         trial = self.trials[number]
         return trial.state == LEASED and (trial.holder, trial.attempt) == (worker, attempt)
 
-    def _recorded(self, worker: str, number: int, attempt: int) -> bool:
+    def _recorded(self, worker: str, number: int, call: str, attempt: int) -> bool:
         trial = self.trials[number]
-        return (trial.holder, trial.ended_attempt) == (worker, attempt)
+        return (trial.holder, trial.answered) == (worker, (call, attempt))
 
     def complete(self, worker: str, number: int, attempt: int) -> bool:
         trial = self.trials[number]
         if self._holds(worker, number, attempt):
-            trial.state, trial.dirty, trial.ended_attempt = COMPLETED, True, attempt
-        return self._recorded(worker, number, attempt)
+            trial.state, trial.dirty, trial.answered = COMPLETED, True, ("complete", attempt)
+        return self._recorded(worker, number, "complete", attempt)
 
     def fail(self, worker: str, number: int, attempt: int) -> bool:
         """As LOST: tried again up to max_attempts."""
         trial = self.trials[number]
         if self._holds(worker, number, attempt):
             trial.spent += 1
-            trial.ended_attempt = attempt
+            trial.answered = ("fail", attempt)
             if trial.spent < self.max_attempts:
                 trial.state, trial.held = READY, self.paused
             else:
                 trial.state, trial.dirty = FAILED, True
-        return self._recorded(worker, number, attempt)
+        return self._recorded(worker, number, "fail", attempt)
 
     def release(self, worker: str, number: int, attempt: int) -> bool:
         trial = self.trials[number]
         if self._holds(worker, number, attempt):
-            trial.state, trial.held, trial.ended_attempt = READY, self.paused, attempt
-        return self._recorded(worker, number, attempt)
+            trial.state, trial.held, trial.answered = READY, self.paused, ("release", attempt)
+        return self._recorded(worker, number, "release", attempt)
