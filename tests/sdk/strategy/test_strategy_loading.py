@@ -86,7 +86,7 @@ def test_the_build_is_the_source(tmp_path: Path) -> None:
     (package / "mine.py").write_text("from outside.helper import size\n" + MODULE)
 
     def build() -> str:
-        program = "from archloom.strategy.build import build_id; from outside import mine; print(build_id(mine.Mine))"
+        program = "import outside.mine as m, archloom.strategy.build as b; print(b.build_id(m.Mine))"
         run = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
         )
