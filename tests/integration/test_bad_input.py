@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from archloom.client import Client
 from archloom_local.stack import LocalStack
 from celery import Celery
 from command_line import archloom
 from searches import ended, table_search
 
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 GOOD: Mapping[str, Any] = {
     "name": "bad input",
     "task": {"kind": "classification", "dataset": "digits"},
-    "space": "mlp",
+    "space": yaml.safe_load(DIGITS.read_text())["space"],
     "objectives": [{"maximize": "val_accuracy"}],
     "strategy": {"name": "random"},
     "evaluator": {"kind": "train"},
@@ -49,7 +51,7 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"space": {"inputs": {"image": {"shape": [1, 8, 8]}}, "body": {"choice": []}}},
         "space",
     ),
-    "a tree too deep": ({"space": "DEEP"}, "space"),
+    "a tree too deep": ({"space": "DEEP"}, "nested too deeply"),
 }
 
 
