@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from archloom.space.compiling import counts_of, edge_count, root_path
 from archloom.space.composites import stands_for
 from archloom.space.domains import Domain, Literal
-from archloom.space.emitting import MAX_INSTANCES, Emitter, Tensor
+from archloom.space.emitting import MAX_INSTANCES, Emitter, Patterns, Tensor
 from archloom.space.errors import BuildError
 from archloom.space.expressions import Expression, ExpressionError
 from archloom.space.graph import Graph, Instance, prune
@@ -36,18 +36,28 @@ from archloom.space.tree import (
 Environment = dict[str, Literal]
 
 
-def build_graph(space: SpaceTree, decisions: Mapping[str, Literal], classes: int | None = None) -> Graph:
+def build_graph(
+    space: SpaceTree,
+    decisions: Mapping[str, Literal],
+    classes: int | None = None,
+    patterns: Patterns | None = None,
+) -> Graph:
     """The canonical graph of complete decisions; raises BuildError at what does not fit.
 
     With classes, the head of a classification task follows: a global average pool where needed, and a linear
-    layer.
+    layer. ``patterns`` is kept by the caller, for one space; it makes the next graph quicker.
     """
-    return _Builder(space, decisions).graph(classes)
+    builder = _Builder(space, decisions, {} if patterns is None else patterns)
+    try:
+        return builder.graph(classes)
+    except BuildError as error:
+        error.where, error.layers = builder.where, len(builder.instances)
+        raise
 
 
 def resolve_recipe(space: SpaceTree, decisions: Mapping[str, Literal]) -> dict[str, Literal]:
     """The recipe's names and values under these decisions; raises BuildError."""
-    builder = _Builder(space, decisions)
+    builder = _Builder(space, decisions, {})
     environment = builder.bind(space.let, "", {}, 0)
     whole = builder.bind(space.recipe, "recipe", environment, 0)
     return {name: whole[name] for name, _ in space.recipe}
@@ -58,9 +68,10 @@ class _Builder(Emitter):
     layers.
     """
 
-    def __init__(self, space: SpaceTree, decisions: Mapping[str, Literal]) -> None:
-        super().__init__(decisions)
+    def __init__(self, space: SpaceTree, decisions: Mapping[str, Literal], patterns: Patterns) -> None:
+        super().__init__(decisions, patterns)
         self.space = space
+        self.where = ""  # the field of the node that is being walked
 
     def graph(self, classes: int | None) -> Graph:
         environment = self.bind(self.space.let, "", {}, 0)
@@ -110,12 +121,30 @@ class _Builder(Emitter):
     # --------------------------------------------------------------- nodes
 
     def node(self, node: Node, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        outer = self.where
+        self.where = node.where or outer
+        y = self.walk(node, path, place, x, environment)
+        self.where = outer
+        return y
+
+    def walk(self, node: Node, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
+        """The node's output; of a node in which nothing is decided, by what it emitted before."""
         if node.let:
             environment = self.bind(node.let, path, environment, x.shape.channels)
         if node.when is not None and not self.value(node.when, path, path, environment, x.shape.channels):
             return x
         walk = _WALKS[type(node)]
-        return walk(self, node, path, place, x, environment)
+        if x.node is None or self.sharing is not None or not node.settled:
+            return walk(self, node, path, place, x, environment)
+        key = (id(node), x.shape, *[environment.get(name) for name in node.reads])
+        pattern = self.patterns.get(key)
+        if pattern is not None:
+            return self.replay(pattern, x, place)
+        start, zeroes = len(self.instances), len(self.zeroes)
+        y = walk(self, node, path, place, x, environment)
+        if len(self.zeroes) == zeroes:
+            self.remember(key, start, x, y, place)
+        return y
 
     def layer(self, node: LayerNode, path: str, place: str, x: Tensor, environment: Environment) -> Tensor:
         name = node.operation

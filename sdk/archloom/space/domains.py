@@ -52,7 +52,7 @@ class Domain:
         return self.at(new + (old is not None and new >= old))
 
     def near(self, value: object) -> Iterator[Literal]:
-        """What a neighbour takes: all other values; in a continuous domain a tenth of its range up and down."""
+        """What a neighbour takes: all other values; in a continuous domain a tenth of its range up, down."""
         assert self.count is not None
         old = self.index(value)
         return (self.at(index) for index in range(self.count) if index != old)

@@ -25,13 +25,27 @@ class Tensor(NamedTuple):
     shape: Shape
 
 
+class Pattern(NamedTuple):
+    """What a node without decisions emitted: inputs count from its first instance, -1 is what it took."""
+
+    steps: tuple[tuple[Operation, tuple[int, ...], str], ...]
+    output: int | None
+    shape: Shape
+
+
+Patterns = dict[tuple[object, ...], Pattern]
+"""By node, input shape and the values of the variables it reads."""
+MAX_PATTERNS = 20_000
+
+
 class Emitter:
     """Collects instances. ``path`` is where a fault is laid, ``place`` where the layer stands and its weights
     are kept.
     """
 
-    def __init__(self, decisions: Mapping[str, Literal]) -> None:
+    def __init__(self, decisions: Mapping[str, Literal], patterns: Patterns) -> None:
         self.decisions = decisions
+        self.patterns = patterns
         self.instances: list[Instance] = []
         self.places: set[str] = set()
         self.zeroes: dict[Shape, int] = {}
@@ -56,9 +70,7 @@ class Emitter:
     def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
         if len(self.instances) >= MAX_INSTANCES:
             raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
-        while place in self.places:  # such as two sums, of a residual and of the residual that is its body
-            place += "'"
-        self.places.add(place)
+        place = self.free(place)
         group = ""
         if self.sharing is not None and operation.weights:
             here, shared = self.sharing
@@ -67,6 +79,37 @@ class Emitter:
             group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
         self.instances.append(Instance(operation, inputs, place, group))
         return Tensor(len(self.instances) - 1, operation.shape)
+
+    def remember(self, key: tuple[object, ...], start: int, x: Tensor, y: Tensor, place: str) -> None:
+        """Keep what was emitted from start on as a pattern; it read nothing but x."""
+        if len(self.patterns) >= MAX_PATTERNS:
+            self.patterns.clear()
+        steps = []
+        for operation, inputs, path, _ in self.instances[start:]:
+            moved = tuple([-1 if source == x.node else source - start for source in inputs])
+            steps.append((operation, moved, path[len(place) :]))
+        output = -1 if y.node == x.node else None if y.node is None else y.node - start
+        self.patterns[key] = Pattern(tuple(steps), output, y.shape)
+
+    def replay(self, pattern: Pattern, x: Tensor, place: str) -> Tensor:
+        """Emit a pattern again, from x."""
+        start, source = len(self.instances), x.node
+        if start + len(pattern.steps) > MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        assert source is not None
+        for operation, inputs, end in pattern.steps:
+            moved = tuple([source if number < 0 else start + number for number in inputs])
+            self.instances.append(Instance(operation, moved, self.free(place + end), ""))
+        if pattern.output is None or pattern.output < 0:
+            return Tensor(None if pattern.output is None else source, pattern.shape)
+        return Tensor(start + pattern.output, pattern.shape)
+
+    def free(self, place: str) -> str:
+        """The place, marked where it is taken: such as by the sum of a residual whose body is a residual."""
+        while place in self.places:
+            place += "'"
+        self.places.add(place)
+        return place
 
     def apply(
         self,

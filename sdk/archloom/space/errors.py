@@ -20,13 +20,17 @@ class SpaceError(InvalidInput):
 
 
 class BuildError(Exception):
-    """One architecture does not fit together. Stays inside the package: ``Space.check`` turns it into a
-    violation.
+    """One architecture does not fit together. Stays inside the package: ``Space.check`` makes it a violation.
+
+    ``violation`` has the path of the layer or decision, ``where`` the field of the space; so many ``layers``
+    were built before.
     """
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
         self.violation = Violation(path, message)
+        self.where = ""
+        self.layers = 0
 
 
 def suggest(found: str, known: Iterable[str]) -> str:

@@ -21,6 +21,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _VARIABLES = ("cin", "i", "if", "else", "and", "or", "not", "true", "false", "min", "max", "round8")
 
 
+FAULTY = parse("0")
+"""Stands for a value that was no value, so that no further fault is found in it."""
+
+
 class ValueReader:
     """Notes faults in ``violations`` and goes on; what it returns for a faulty field is a placeholder."""
 
@@ -143,8 +147,10 @@ class ValueReader:
         if isinstance(data, Mapping):
             return self.domain(data, path)
         if isinstance(data, str) and data.startswith("="):
-            return self.expression(data, path) or 0
-        return self.literal(data, path)
+            return self.expression(data, path) or FAULTY
+        before = len(self.violations)
+        literal = self.literal(data, path)
+        return literal if len(self.violations) == before else FAULTY
 
     def check_count(self, count: Value, path: str) -> None:
         """Whether a count of repetitions is one, as far as it is known."""
@@ -164,7 +170,7 @@ class ValueReader:
         kinds = [kind for kind in _DOMAINS if kind in data]
         if "divisors" in data:
             self.fault(path, "'divisors' is not supported yet")
-            return 0
+            return FAULTY
         if len(kinds) != 1 or len(data) != 1:
             found = ", ".join(map(str, data)) or "an empty map"
             hint = suggest(str(next(iter(data), "")), _DOMAINS)
@@ -173,8 +179,8 @@ class ValueReader:
                 path,
                 f"expected one domain of {known}, found {found}{hint if 'mean' in hint else ''}",
             )
-            return 0
-        return _DOMAINS[kinds[0]](self, data[kinds[0]], f"{path}.{kinds[0]}") or 0
+            return FAULTY
+        return _DOMAINS[kinds[0]](self, data[kinds[0]], f"{path}.{kinds[0]}") or FAULTY
 
     def choice_domain(self, data: object, path: str) -> Domain | None:
         if not isinstance(data, (list, tuple)) or not 1 <= len(data) <= MAX_VALUES:

@@ -16,7 +16,8 @@ from archloom.space.domains import Choice
 from archloom.space.errors import SpaceError, suggest
 from archloom.space.expressions import Expression
 from archloom.space.ops import Parameter, layer_names, load_plugins, operations
-from archloom.space.read_values import LATER_KEYS, ValueReader, samples, show
+from archloom.space.read_values import FAULTY, LATER_KEYS, ValueReader, samples, show
+from archloom.space.scoping import check_names
 from archloom.space.tree import (
     KINDS,
     MAX_DEPTH,
@@ -66,6 +67,8 @@ def read_space(data: object) -> SpaceTree:
     """The tree of a space written as plain data; raises SpaceError."""
     reader = _Reader()
     tree = reader.space(data)
+    if tree is not None:
+        check_names(tree, reader.fault)
     if reader.violations or tree is None:
         raise SpaceError(reader.violations)
     return tree
@@ -94,7 +97,7 @@ class _Reader(ValueReader):
             description=self.text(fields.get("description", ""), "description"),
             let=self.bindings(fields.get("let", {}), "let"),
             inputs=self.inputs(fields.get("input", {})),
-            body=self.node(fields.get("body"), "body", 1),
+            body=self.child(fields, "body", "body", 0),
             outputs=tuple(outputs),
             recipe=self.bindings(fields.get("recipe", {}), "recipe"),
             constraints=tuple(c for c in constraints if c is not None),
@@ -128,6 +131,12 @@ class _Reader(ValueReader):
 
     # ------------------------------------------------------------- nodes
 
+    def child(self, fields: Mapping[str, Any], key: str, path: str, depth: int) -> Node:
+        """The node of a required field, whose absence has been noted."""
+        if key not in fields:
+            return LayerNode(operation="identity", where=path)
+        return self.node(fields[key], path, depth + 1)
+
     def node(self, data: object, path: str, depth: int) -> Node:
         """A node; a placeholder where there is none."""
         placeholder = LayerNode(operation="identity", where=path)
@@ -136,8 +145,6 @@ class _Reader(ValueReader):
             limit = f"deeper than {MAX_DEPTH} nodes" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
             self.fault_once(path if depth > MAX_DEPTH else "body", f"the tree is {limit}")
             return placeholder
-        if data is None:
-            return placeholder if path == "body" and self.violations else self.missing(path, placeholder)
         fields = self.mapping(data, path, None)
         if fields is None:
             return placeholder
@@ -156,10 +163,6 @@ class _Reader(ValueReader):
             "where": path,
         }
         return _READERS[kind](self, fields, path, depth, common)
-
-    def missing(self, path: str, placeholder: Node) -> Node:
-        self.fault(path, "expected a node, found nothing")
-        return placeholder
 
     def wrong_kind(self, fields: Mapping[str, Any], kinds: list[str], path: str) -> None:
         later = [kind for kind in _LATER if kind in fields]
@@ -268,7 +271,7 @@ class _Reader(ValueReader):
     def merge(self, data: object, path: str, known: tuple[str, ...] = ops_table.MERGES) -> Value:
         value = self.value(data, path)
         for sample in value.values if isinstance(value, Choice) else (value,):
-            if sample not in known:
+            if sample is not FAULTY and sample not in known:
                 self.fault(path, f"expected {', '.join(known)} or a choice of them, found {show(sample)}")
         return value
 
@@ -278,9 +281,11 @@ class _Reader(ValueReader):
             self.fault(path, "expected at least one node")
         nodes = tuple(self.node(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(items))
         names = segments(nodes)
+        seen: set[str] = set()
         for number, name in enumerate(names):
-            if name in names[:number]:
+            if name in seen:
                 self.fault(f"{path}[{number}].name", f"a sibling is called {name!r} too")
+            seen.add(name)
         return nodes
 
     def choice(self, fields: Mapping[str, Any], path: str, depth: int, common: Mapping[str, Any]) -> Node:
@@ -314,7 +319,7 @@ class _Reader(ValueReader):
             if "weights" in inner
             else ""
         )
-        body = self.node(inner.get("body"), f"{path}.body", depth + 1)
+        body = self.child(inner, "body", f"{path}.body", depth)
         return RepeatNode(count=count, body=body, decisions=tied, weights=shared, **common)
 
     def cell(self, fields: Mapping[str, Any], path: str, depth: int, common: Mapping[str, Any]) -> Node:

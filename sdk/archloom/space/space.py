@@ -16,6 +16,7 @@ from archloom.space.choices import Tree
 from archloom.space.compiling import compile_space, root_path
 from archloom.space.describing import DecisionInfo, describe
 from archloom.space.domains import Literal as Constant
+from archloom.space.emitting import Patterns
 from archloom.space.errors import BuildError, SpaceError, Violation, suggest
 from archloom.space.expressions import ExpressionError
 from archloom.space.graph import Graph
@@ -34,6 +35,7 @@ Encoding = Literal["vector", "path", "graph"]
 MAX_TRIES = 1_000
 """How often a draw is repeated until it fits together and keeps the constraints."""
 _PROBES = 50
+_PROBED_LAYERS = 20_000  # a space that cannot build is refused within a second
 _REMEMBERED = 20_000
 
 
@@ -46,6 +48,7 @@ class Space:
         """
         self.tree = tree
         self._choices = compile_space(tree)
+        self._patterns: Patterns = {}
         self._fits: dict[tuple[object, ...], bool] = {}
         self._probe()
 
@@ -158,8 +161,8 @@ class Space:
             raise SpaceError(
                 [Violation("", "the architecture cannot change: no decision has a second value")]
             )
-        for _ in range(MAX_TRIES):
-            if rate is None:
+        for attempt in range(MAX_TRIES):
+            if rate is None or attempt >= MAX_TRIES // 2:  # so many changes at once may never fit
                 chosen = [movable[rng.randrange(len(movable))]]
             else:
                 chosen = [item for item in movable if rng.random() < rate] or [
@@ -170,7 +173,10 @@ class Space:
             self._choices.complete({**given, **changed}, rng, out)
             if self._holds(out):
                 return Architecture(out)
-        raise self._nothing_found("mutation")
+        found = next(self.neighbors(architecture), None)
+        if found is None:
+            raise self._nothing_found("mutation")
+        return found
 
     def cross(self, first: Architecture, second: Architecture, rng: Random) -> Architecture:
         """A valid child: each decision from either parent by a fair coin (from the one that has it; drawn
@@ -218,10 +224,10 @@ class Space:
         if faults:
             return faults
         try:
-            graph = build_graph(self.tree, given)
+            graph = self._build(given)
             resolve_recipe(self.tree, given)
         except BuildError as error:
-            return [self._culprit(given, error.violation)]
+            return [self._culprit(given, error)]
         return [
             Violation(f"constraints[{number}]", message)
             for number, message in enumerate(self._broken(graph))
@@ -242,20 +248,23 @@ class Space:
             return "is decided, but does not exist under the other decisions"
         return f"is no decision of this space{suggest(path, self._choices.paths)}"
 
+    def _build(self, decisions: Mapping[str, Constant], classes: int | None = None) -> Graph:
+        return build_graph(self.tree, decisions, classes, self._patterns)
+
     def _holds(self, decisions: Mapping[str, Constant]) -> bool:
         """Whether complete decisions fit together and keep the constraints. Only what can change a shape is
         looked up.
         """
         if self.tree.constraints:
             try:
-                return not any(self._broken(build_graph(self.tree, decisions)))
+                return not any(self._broken(self._build(decisions)))
             except BuildError:
                 return False
         key = tuple([decisions.get(path) for path in self._relevant])
         found = self._fits.get(key)
         if found is None:
             try:
-                build_graph(self.tree, decisions)
+                self._build(decisions)
                 found = True
             except BuildError:
                 found = False
@@ -282,47 +291,69 @@ class Space:
 
     def _probe(self) -> None:
         """Refuse a space of which nothing builds. Constraints are left to the sampler."""
-        first: Violation | None = None
+        first: BuildError | None = None
         rng = Random(0)
-        for probe in range(_PROBES):
+        tried = layers = 0
+        for probe in range(min(_PROBES, self.size())):
             out: choices.Decisions = {}
             if probe == 0:
                 self._choices.complete({}, None, out)
             else:
                 self._choices.draw(rng, out)
-            try:
-                build_graph(self.tree, out)
-                resolve_recipe(self.tree, out)
+            error = self._fault(out)
+            if error is None:
                 return
-            except BuildError as error:
-                first = first or self._culprit(out, error.violation)
+            first = first or error
+            tried, layers = tried + 1, layers + error.layers
+            if layers > _PROBED_LAYERS:
+                break
         assert first is not None
-        raise SpaceError(
-            [Violation(first.field, f"{first.message} (none of {_PROBES} architectures tried fits together)")]
-        )
+        message = str(first)
+        if self.size() > 1:
+            if self._remedy(self._first(), first) is not None:
+                return
+            message += f" (none of {tried} architectures tried fits together)"
+        raise SpaceError([Violation(first.where or first.violation.field, message)])
 
-    def _culprit(self, decisions: Mapping[str, Constant], fault: Violation) -> Violation:
+    def _first(self) -> choices.Decisions:
+        out: choices.Decisions = {}
+        self._choices.complete({}, None, out)
+        return out
+
+    def _fault(self, decisions: Mapping[str, Constant]) -> BuildError | None:
+        """Why complete decisions do not fit together, or None."""
+        try:
+            self._build(decisions)
+            resolve_recipe(self.tree, decisions)
+        except BuildError as error:
+            return error
+        return None
+
+    def _culprit(self, decisions: Mapping[str, Constant], fault: BuildError) -> Violation:
         """Lay a fault at the decision with which it goes away, where there is one; else at the layer."""
-        tries = 0
+        remedy = self._remedy(decisions, fault)
+        field, message = fault.violation.field, fault.violation.message
+        if remedy is None:
+            return Violation(field, message)
+        path, value = remedy
+        at = f"at {field}: " if field and field != path else ""
+        return Violation(path, f"{at}{message}; {decisions[path]!r} does not fit, {value!r} would")
+
+    def _remedy(self, decisions: Mapping[str, Constant], fault: BuildError) -> tuple[str, Constant] | None:
+        """A decision and another value of it with which everything fits."""
         relevant = set(self._relevant)
+        tries = layers = 0
         for path, domain in self._choices.reachable(decisions):
-            if path not in relevant:
-                continue
-            for value in domain.near(decisions[path]):
-                tries += 1
-                if tries > _PROBES:
-                    return fault
+            for value in domain.near(decisions[path]) if path in relevant else ():
                 out: choices.Decisions = {}
                 self._choices.complete({**decisions, path: value}, None, out)
-                try:
-                    build_graph(self.tree, out)
-                except BuildError:
-                    continue
-                at = f"at {fault.field}: " if fault.field and fault.field != path else ""
-                return Violation(
-                    path, f"{at}{fault.message}; {decisions[path]!r} does not fit, {value!r} would"
-                )
-        return fault
+                error = self._fault(out)
+                if error is None:
+                    return path, value
+                tries, layers = tries + 1, layers + error.layers
+                if tries >= _PROBES or layers > _PROBED_LAYERS:
+                    return None
+        return None
 
     def _nothing_found(self, what: str) -> SpaceError:
         broken = " and ".join(f"'{c.text.strip()}'" for c in self.tree.constraints) or "the shapes"
@@ -337,10 +368,10 @@ class Space:
         SpaceError.
         """
         try:
-            return build_graph(self.tree, architecture.decisions, classes)
+            return self._build(architecture.decisions, classes)
         except BuildError as error:
             self.require(architecture)
-            raise SpaceError([self._culprit(architecture.decisions, error.violation)]) from None
+            raise SpaceError([self._culprit(architecture.decisions, error)]) from None
         except KeyError:
             self.require(architecture)
             raise

@@ -31,6 +31,34 @@ class Node:
     adapt: str = ""
     where: str = field(default="", compare=False)
 
+    @cached_property
+    def settled(self) -> bool:
+        """Whether nothing is decided and no weights are shared inside; its own variables may be decided."""
+        inside = children(self)
+        if isinstance(self, (ChoiceNode, CellNode)) or self.shares:
+            return False
+        if any(isinstance(value, Domain) for value in values(self)):
+            return False
+        lets = (value for child in inside for _, value in child.let)
+        return all(child.settled for child in inside) and not any(isinstance(value, Domain) for value in lets)
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether it is, or holds, a repetition with shared weights."""
+        shared = isinstance(self, RepeatNode) and self.weights == "shared"
+        return shared or any(child.shares for child in children(self))
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """Variables that are read inside, cin apart; some may be set inside too."""
+        found: set[str] = set()
+        for child in children(self):
+            found.update(child.reads)
+            found.update(*(value.names for _, value in child.let if isinstance(value, Expression)))
+            found.update(child.when.names if child.when is not None else ())
+        found.update(*(value.names for value in values(self) if isinstance(value, Expression)))
+        return tuple(sorted(found - {"cin"}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNode(Node):
@@ -67,7 +95,10 @@ class RepeatNode(Node):
     @cached_property
     def uniform(self) -> bool:
         """Whether all repetitions are surely alike: tied, with weights of their own, and nothing reads i."""
-        return self.decisions != "free" and self.weights != "shared" and not mentions(self.body, "i", True)
+        tied = self.decisions != "free" and not self.shares
+        lets = [value for _, value in self.body.let if isinstance(value, Expression)]
+        own = [value.names for value in (*lets, self.body.when) if value is not None]
+        return tied and not any("i" in names for names in (*own, self.body.reads))
 
 
 @dataclass(frozen=True)
@@ -139,20 +170,36 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
+def values(node: Node) -> tuple[Value, ...]:
+    """The node's own values: parameters, counts, merges; not its variables, nor its children's."""
+    match node:
+        case LayerNode():
+            return (node.operation, *(value for _, value in node.parameters))
+        case RepeatNode():
+            return (node.count,)
+        case ParallelNode():
+            return (node.merge,)
+        case CellNode():
+            return (node.join, node.output)
+    return ()
+
+
 def segments(nodes: tuple[Node, ...]) -> tuple[str, ...]:
     """The path segments of siblings: their names; an unnamed one is called by its kind or operation, numbered
     from the second on.
     """
     taken = {node.name for node in nodes if node.name}
+    numbers: dict[str, int] = {}
     result = []
     for node in nodes:
         name = node.name
         if not name:
             base = name = kind_of(node)
-            number = 2
+            number = numbers.get(base, 1)
             while name in taken:
-                name = f"{base}_{number}"
                 number += 1
+                name = f"{base}_{number}"
+            numbers[base] = number
             taken.add(name)
         result.append(name)
     return tuple(result)
@@ -187,17 +234,11 @@ def structural_names(node: Node) -> Iterator[str]:
         yield from structural_names(child)
 
 
-def mentions(node: Node, name: str, parameters: bool = False) -> bool:
-    """Whether a variable is read by a ``let``, a ``when`` or a count (with parameters: by any value), here or
-    below.
-    """
+def mentions(node: Node, name: str) -> bool:
+    """Whether a variable is read by a ``let``, a ``when`` or a count, here or below."""
     texts: list[object] = [value for _, value in node.let] + [node.when]
     if isinstance(node, RepeatNode):
         texts.append(node.count)
-    if parameters:
-        texts += [value for _, value in node.parameters] if isinstance(node, LayerNode) else []
-        texts += [node.merge] if isinstance(node, ParallelNode) else []
-        texts += [node.join, node.output] if isinstance(node, CellNode) else []
     if any(isinstance(text, Expression) and name in text.names for text in texts):
         return True
-    return any(mentions(child, name, parameters) for child in children(node))
+    return any(mentions(child, name) for child in children(node))
