@@ -17,6 +17,7 @@ from archloom_controller.engine.reaper import Reaper, Watchlist
 from archloom_controller.interfaces import Artifacts, EngineSettings, Registry, StrategyGateway, Wakeups
 from archloom_controller.metrics import Metrics
 from archloom_controller.store import Store
+from archloom_controller.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Engine:
         """Let go of everything; experiments go to other replicas at once."""
         self._stopping = True
         owners = list(self._owners.items())
-        await _cancel([*self._tasks, *(task for _, (_, task) in owners)])
+        await end_tasks([*self._tasks, *(task for _, (_, task) in owners)])
         for uid, (owner, _) in owners:
             with contextlib.suppress(Exception):  # Without it the others take over after one lease.
                 await self.parts.store.experiments.release(uid, owner.epoch)
@@ -166,9 +167,3 @@ class Engine:
     async def _listen(self) -> None:
         async for key in self.parts.store.presence.woken():
             self.parts.signals.notify_here(key)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,8 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 from pymongo.errors import PyMongoError
 
+from archloom_controller.tasks import end_tasks
+
 _log = logging.getLogger(__name__)
 
 _PERIOD_SECONDS = 1.0
@@ -31,9 +33,7 @@ class Health:
         self._follower = asyncio.create_task(self._follow(), name="health")
 
     async def stop(self) -> None:
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        await end_tasks([self._follower])
         await self.servicer.enter_graceful_shutdown()
 
     async def _follow(self) -> None:

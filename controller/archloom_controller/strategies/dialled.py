@@ -13,6 +13,7 @@ from archloom.v1 import strategy_pb2, strategy_pb2_grpc
 from archloom_controller.interfaces import StrategyFailed, StrategyUnreachable
 from archloom_controller.rpc.rules import Rules
 from archloom_controller.strategies.plugin import HISTORY_BYTES, MESSAGE_BYTES
+from archloom_controller.tasks import end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class DialledPlugin:
         return await self._call(self._propose(request, timeout=seconds), seconds)  # type: ignore[no-any-return]
 
     async def close(self) -> None:
-        self._follower.cancel()
-        await asyncio.gather(self._follower, return_exceptions=True)
+        await end_tasks([self._follower])
         await self._channel.close(grace=None)
 
     async def refresh(self) -> None:

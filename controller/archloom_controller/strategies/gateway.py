@@ -19,6 +19,7 @@ from archloom_controller.settings import split_address
 from archloom_controller.strategies.answers import check_answer
 from archloom_controller.strategies.dialled import DialledPlugin
 from archloom_controller.strategies.plugin import Plugin
+from archloom_controller.tasks import end_tasks
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +62,7 @@ class Gateway:
         self._follower = asyncio.create_task(self._follow(), name="registered strategies")
 
     async def stop(self) -> None:
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        await end_tasks([self._follower])
         for plugin in self.plugins():
             await plugin.close()
 
