@@ -10,7 +10,7 @@ from archloom.client import Client, Trial
 from archloom.spec import ExperimentSpec
 from archloom_local.process import Process
 from archloom_local.stack import LocalStack
-from searches import ended
+from searches import digits_space, ended
 from waiting import wait_for
 
 EPOCHS = 60
@@ -21,7 +21,7 @@ def training() -> ExperimentSpec:
     tree: dict[str, Any] = {
         "name": "killed while it trains",
         "task": {"kind": "classification", "dataset": "digits"},
-        "space": "mlp",
+        "space": digits_space(),
         "objectives": [{"maximize": "val_accuracy"}],
         "strategy": {"name": "random"},
         "evaluator": {

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from archloom.client import Client
 from archloom_local.stack import LocalStack
 from celery import Celery
 from command_line import archloom
-from searches import ended, table_search
+from searches import digits_space, ended, table_search
 
-DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 GOOD: Mapping[str, Any] = {
     "name": "bad input",
     "task": {"kind": "classification", "dataset": "digits"},
-    "space": yaml.safe_load(DIGITS.read_text())["space"],
+    "space": digits_space(),
     "objectives": [{"maximize": "val_accuracy"}],
     "strategy": {"name": "random"},
     "evaluator": {"kind": "train"},

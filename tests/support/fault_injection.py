@@ -40,7 +40,11 @@ class Moment:
 
 
 def _owner(moment: Moment) -> Process:
-    replica, _ = owner(moment.stack.mongod.uri, moment.experiment)
+    replica, _ = wait_for(
+        lambda: found if (found := owner(moment.stack.mongod.uri, moment.experiment))[0] else None,
+        30,
+        "an owner",
+    )
     return next(process for process in moment.stack.controllers if process.name == replica)
 
 

@@ -78,10 +78,11 @@ def _document(mongo: MongoClient[dict[str, Any]], experiment: str) -> dict[str, 
 
 
 def owner(uri: str, experiment: str) -> tuple[str, int]:
-    """The replica that owns the experiment, and its epoch."""
+    """The replica that owns the experiment (empty while none does), and its epoch."""
     with MongoClient[dict[str, Any]](uri) as mongo:
         engine = _document(mongo, experiment)["engine"]
-    return engine["replica"], engine["epoch"]
+    # A process's own name, then a colon and what tells its lives apart.
+    return engine["replica"].partition(":")[0], engine["epoch"]
 
 
 def check(client: Client, observer: Observer, table: Path) -> None:

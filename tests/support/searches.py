@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from archloom.client import Client, Experiment
 from archloom.spec import ExperimentSpec
 from waiting import wait_for
@@ -27,6 +28,13 @@ def table_search(table: Path, **changes: Any) -> ExperimentSpec:
         "seed": 1,
     }
     return ExperimentSpec.from_dict({**tree, **changes})
+
+
+def digits_space() -> Mapping[str, Any]:
+    """The space of examples/digits.yaml, which fits that data set."""
+    example = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
+    space: Mapping[str, Any] = yaml.safe_load(example.read_text())["space"]
+    return space
 
 
 def table_settings(table: Path, duration_seconds: float = 0.0) -> Mapping[str, Any]:
