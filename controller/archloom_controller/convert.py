@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from archloom.resources import ExperimentName
 from archloom.v1 import common_pb2, experiment_pb2, space_pb2, strategy_pb2, trial_pb2
@@ -15,6 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from archloom_controller.store.layout import LEASED, READY, Document
+
+_USER = TrialRole.TRIAL_ROLE_USER
+_ACCEPTED = ObservationKind.OBSERVATION_KIND_ACCEPTED
+_ENQUEUED = ObservationKind.OBSERVATION_KIND_ENQUEUED
+_REFUSED = ObservationKind.OBSERVATION_KIND_REFUSED
 
 #: Roles whose trials the strategy is told of.
 TOLD_ROLES = (TrialRole.TRIAL_ROLE_SEARCH, TrialRole.TRIAL_ROLE_USER)
@@ -30,19 +34,20 @@ _OBSERVED: Mapping[int, ObservationKind.ValueType] = {
 }
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
 def timestamp(time: datetime.datetime | None) -> Timestamp | None:
     """None stays None, which leaves a message's field unset."""
     if time is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def duration(seconds: float) -> Duration:
-    message = Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
+    whole, rest = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=rest)
 
 
 def seconds(message: Duration) -> float:
@@ -142,23 +147,27 @@ def observation(row: Document) -> strategy_pb2.Observation | None:
         return None
     trial = trial_pb2.Trial.FromString(row["trial"])
     kind = _OBSERVED[row["kind"]]
-    if kind == ObservationKind.OBSERVATION_KIND_ACCEPTED and trial.role == TrialRole.TRIAL_ROLE_USER:
-        kind = ObservationKind.OBSERVATION_KIND_ENQUEUED
-    ended = kind not in (ObservationKind.OBSERVATION_KIND_ACCEPTED, ObservationKind.OBSERVATION_KIND_ENQUEUED)
-    return strategy_pb2.Observation(
+    users = trial.role == _USER
+    if users and kind == _ACCEPTED:
+        kind = _ENQUEUED
+    seen = strategy_pb2.Observation(
         sequence=row["sequence"],
         kind=kind,
         trial=trial.number,
-        step=0 if trial.role == TrialRole.TRIAL_ROLE_USER else trial.step,
+        step=0 if users else trial.step,
         ordinal=trial.ordinal,
         architecture=trial.architecture,
         fidelity=trial.fidelity,
-        metrics=trial.metrics if ended else None,
         measurements=trial.measurements,
-        failure=trial.failure if trial.HasField("failure") else None,
-        device_seconds=trial.device_seconds if ended else 0.0,
-        reason=row.get("message", "") if kind == ObservationKind.OBSERVATION_KIND_REFUSED else "",
     )
+    if kind == _REFUSED:
+        seen.reason = row.get("message", "")
+    elif kind not in (_ACCEPTED, _ENQUEUED):
+        seen.metrics.extend(trial.metrics)
+        seen.device_seconds = trial.device_seconds
+    if trial.HasField("failure"):
+        seen.failure.CopyFrom(trial.failure)
+    return seen
 
 
 def experiment_name(row: Document) -> ExperimentName:
@@ -216,10 +225,3 @@ def step_message(row: Document, experiment: ExperimentName) -> experiment_pb2.St
         step.request.ParseFromString(row["request"])
         step.response.ParseFromString(row["response"])
     return step
-
-
-def plain(message: Any) -> Any:
-    """A google.protobuf.Struct as plain data."""
-    from google.protobuf.json_format import MessageToDict
-
-    return MessageToDict(message)

@@ -71,13 +71,13 @@ async def choose(store: Store, frame: Frame) -> list[Document]:
     """The best trials of distinct graphs: evaluated here, at full fidelity, feasible; whoever proposed
     them.
     """
-    chosen: dict[str, Document] = {}
+    chosen: dict[str | bytes, Document] = {}
     after: tuple[float, int] | None = None
     while len(chosen) < frame.spec.finalists.count:
         page = await store.trials.best(frame.uid, _PAGE, after)
         for row in page:
             if row["role"] in SEARCH_ROLES and not row.get("reported"):
-                chosen.setdefault(row["graph"], row)
+                chosen.setdefault(row["graph"] or row["arch"], row)
         if len(page) < _PAGE:
             break
         after = (page[-1]["score"], page[-1]["n"])

@@ -21,6 +21,9 @@ from archloom_controller.store.layout import COMPLETED, FAILED, INFEASIBLE, Docu
 SEARCH_ROLES = (TrialRole.TRIAL_ROLE_SEARCH, TrialRole.TRIAL_ROLE_CONTROL, TrialRole.TRIAL_ROLE_USER)
 
 
+_UNJUDGED = (TrialRole.TRIAL_ROLE_TEST, TrialRole.TRIAL_ROLE_EXPORT)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a result is worth: the trial's state, why it failed, and its objectives (less is better)."""
@@ -123,7 +126,7 @@ class Frame:
         """COMPLETED, INFEASIBLE or FAILED. Finalists' runs, tests and exports have passed the constraints
         before.
         """
-        if role in (TrialRole.TRIAL_ROLE_TEST, TrialRole.TRIAL_ROLE_EXPORT):
+        if role in _UNJUDGED:
             return Judgement(COMPLETED, None, ())
         missing = [name for name, _ in self.signs if name not in metrics]
         if role in SEARCH_ROLES:

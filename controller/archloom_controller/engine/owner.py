@@ -6,6 +6,7 @@ import asyncio
 import enum
 import hashlib
 import logging
+from collections import Counter
 
 from archloom.v1.common_pb2 import FailureReason
 from archloom.v1.experiment_pb2 import EventKind, ExperimentPhase, ExperimentState
@@ -269,20 +270,21 @@ class Owner:
 
 def count_step(parts: Parts, draft: Draft) -> None:
     """The step's share of the metrics."""
-    for row in draft.write.created:
-        parts.metrics.trials_proposed(_role_name(row["role"]))
-    for row in draft.ends:
-        if row.get("cache_hit"):
-            parts.metrics.cache_hits()
-        if row["state"] == CANCELLED:
-            continue
-        if row.get("failure"):
-            parts.metrics.trials_failed(reason_name(row["failure"]["reason"]))
-        else:
-            parts.metrics.trials_finished(_role_name(row["role"]))
-    for event in draft.write.events:
-        name = EventKind.Name(event["kind"]).removeprefix("EVENT_KIND_").lower()
-        parts.metrics.events(name)
+    metrics = parts.metrics
+    for role, count in Counter(row["role"] for row in draft.write.created).items():
+        metrics.trials_proposed(_role_name(role), count)
+    ends = [row for row in draft.ends if row["state"] != CANCELLED]
+    hits = sum(bool(row.get("cache_hit")) for row in ends)
+    if hits:
+        metrics.cache_hits(hits)
+    failed = [row["failure"]["reason"] for row in ends if row.get("failure")]
+    for reason, count in Counter(failed).items():
+        metrics.trials_failed(reason_name(reason), count)
+    finished = [row["role"] for row in ends if not row.get("failure")]
+    for role, count in Counter(finished).items():
+        metrics.trials_finished(_role_name(role), count)
+    for kind, count in Counter(event["kind"] for event in draft.write.events).items():
+        metrics.events(EventKind.Name(kind).removeprefix("EVENT_KIND_").lower(), count)
 
 
 def _role_name(role: int) -> str:
