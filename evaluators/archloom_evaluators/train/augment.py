@@ -23,7 +23,8 @@ def augment(
         inputs = F.grid_sample(inputs, grid, padding_mode="border", align_corners=False)
     if settings.cutout > 0:
         inputs = _cutout(inputs, settings.cutout, generator)
-    return inputs
+    # Sampling forgets the memory order that the network's convolutions want.
+    return inputs.contiguous(memory_format=torch.channels_last)
 
 
 def _uniform(count: int, limit: float, generator: torch.Generator) -> torch.Tensor:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from archloom.v1 import (
@@ -37,7 +37,6 @@ AGAIN = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.ABORTED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
 
 Answer = TypeVar("Answer")
@@ -222,12 +221,23 @@ class Api:
                 code = error.code()
                 waited = self._monotonic() - began
                 limit = min(patience, 5.0) if self._stop.is_set() else patience
-                if code not in AGAIN or waited + pause > limit:
+                if not is_passing(error) or waited + pause > limit:
                     raise
                 log.warning("%s: %s; trying again in %.1f s", name, code.name, pause)
             # Not an idle wait: the pause between tries, cut short when the worker is told to stop.
             self._stop.wait(pause * self._rng.uniform(0.5, 1.0))
             pause = min(pause * 2, 2.0)
+
+
+def is_passing(error: grpc.RpcError) -> bool:
+    """Whether the same call may be answered later."""
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return error.code() in AGAIN
+    # A server under load says when to come back; a full quota or a message too large stays what it is.
+    trailers: Any = error.trailing_metadata() or ()
+    return any(
+        key == "grpc-status-details-bin" and b"google.rpc.RetryInfo" in value for key, value in trailers
+    )
 
 
 def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -17,7 +17,7 @@ from archloom_evaluators.failures import (
     classify,
 )
 from archloom_evaluators.worker import counters
-from archloom_evaluators.worker.api import AGAIN, Api
+from archloom_evaluators.worker.api import Api, is_passing
 from archloom_evaluators.worker.attempt import Attempt
 from archloom_evaluators.worker.convert import (
     artifact_to_proto,
@@ -109,7 +109,7 @@ class Reports:
 
     def _refused(self, results: list[evaluation_pb2.TrialResult], error: grpc.RpcError) -> None:
         log.error("%d results could not be told: %s", len(results), _text(error))
-        if error.code() in AGAIN:
+        if is_passing(error):
             return
         # A result that is refused once is refused always: without this the trial would be tried until its
         # attempts are used up.

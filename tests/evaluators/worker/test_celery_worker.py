@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from archloom.space import Space, load_preset, nasbench201
-from archloom.v1 import evaluation_pb2
+from archloom.v1 import common_pb2, evaluation_pb2
 from archloom.wakeup import TASK, queue_of
 from archloom_local.redis import Redis
 from celery import Celery
@@ -244,6 +244,37 @@ def test_metrics_count_all_processes_dead_ones_too(
 
     command.process.terminate()
     assert command.wait() == 0
+
+
+HUGE = """
+input:
+  x: {kind: image, shape: [1, 8, 8]}
+body:
+  sequence:
+    - {name: wide, layer: conv, k: 1, out: {choice: [1000000]}}
+    - {name: huge, layer: conv, k: 1, out: 1000000}
+"""
+
+
+def test_after_running_out_of_memory_a_fresh_process_goes_on(
+    served: Any, kit: Any, redis: Redis, start: Any, add_table: Any
+) -> None:
+    command = start()
+    space = Space.from_yaml(HUGE)
+    context = kit.context(space, "train", {"epochs": 1})
+    huge = served.controller.add(kit.trial(500, space.sample(random.Random(1))), context)
+    wake(redis, WAKE_UP)
+    kit.wait_until(lambda: served.controller.ended(huge), 60.0)
+    failure = served.controller.failures[huge].failure
+    assert failure.reason == common_pb2.FAILURE_REASON_OUT_OF_MEMORY
+    kit.wait_until(lambda: command.said("a fresh one takes its place"))
+
+    after = add_table(0, 5)
+    wake(redis, WAKE_UP)
+    kit.wait_until(lambda: all(served.controller.ended(name) for name in after), 60.0)
+    workers = {beat.worker for beat in served.controller.heartbeats}
+    assert len(workers) == 2
+    assert command.process.poll() is None
 
 
 def test_a_killed_worker_leaves_no_process_behind(

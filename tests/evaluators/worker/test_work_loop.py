@@ -7,17 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import grpc
 import pytest
 import torch
 from archloom.space import Space, load_preset
 from archloom.v1 import common_pb2, evaluation_pb2
 from archloom_evaluators.evaluator import EvaluatorInfo, Job, Outcome, Run
-from archloom_evaluators.failures import (
-    AttemptYielded,
-    EvaluationFailure,
-    Reason,
-    classify,
-)
+from archloom_evaluators.failures import AttemptYielded, EvaluationFailure, Reason
 
 STOP = evaluation_pb2.DIRECTIVE_STOP
 YIELD = evaluation_pb2.DIRECTIVE_YIELD
@@ -346,8 +342,6 @@ def test_a_batch_that_breaks_off_fails_the_rest_alone(served: Any, kit: Any, add
 def test_a_result_the_controller_refuses_is_told_as_a_failure(
     served: Any, kit: Any, add: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import grpc
-
     name = add(1)
 
     def refuse(request: Any, context: Any) -> Any:
@@ -392,10 +386,3 @@ def test_wrong_bytes_are_refused(served: Any, kit: Any, add: Any) -> None:
     with kit.worker(served, {"train": Scripted(script)}) as worker:
         worker.loop.drain()
     assert served.controller.failures[name].failure.reason == common_pb2.FAILURE_REASON_DATA
-
-
-def test_classify_keeps_a_failure_that_is_one() -> None:
-    failure = EvaluationFailure(Reason.DATA, "x" * 10_000)
-    assert classify(failure) is failure
-    assert len(failure.message) == 2000
-    assert classify(RuntimeError("shape mismatch")).reason is Reason.INTERNAL
