@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import grpc
@@ -87,13 +88,23 @@ def bind(server: grpc.aio.Server, settings: Settings) -> int:
     """Take the listening port; its number. Raises StartupError."""
     credentials = _credentials(settings)
     try:
+        _probe(settings.listen)
         if credentials is None:
             return server.add_insecure_port(settings.listen)
         return server.add_secure_port(settings.listen, credentials)
-    except RuntimeError:
+    except (RuntimeError, OSError):
         raise StartupError(
             f"cannot listen on {settings.listen}: {_TAKEN}; stop what listens there, or set ARCHLOOM_LISTEN"
         ) from None
+
+
+def _probe(address: str) -> None:
+    """Whether the port is free: gRPC would say so too, but in lines of its own. Raises OSError."""
+    host, port = split_address(address)
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(place)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from archloom_controller.artifacts.blobs import Blobs
 from archloom_controller.interfaces import SystemClock
 from archloom_controller.server import Controller
 from archloom_controller.services.artifacts import ArtifactServicer
+from archloom_controller.settings import Settings
 from grpc_refusals import refusal_of
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -52,6 +52,10 @@ async def send(stub: Any, upload: str, data: bytes, offset: int = 0, chunk: int 
     return received
 
 
+def files_of(settings: Settings) -> list[str]:
+    return [path.name for path in Path(settings.artifacts).rglob("*") if path.is_file()]
+
+
 async def read(stub: Any, offset: int = 0) -> list[bytes]:
     request = artifact_pb2.ReadArtifactRequest(name=NAME, offset=offset)
     return [answer.data async for answer in stub.ReadArtifact(request)]
@@ -63,7 +67,7 @@ async def store(stub: Any, data: bytes = DATA) -> artifact_pb2.FinishUploadRespo
     return await stub.FinishUpload(artifact_pb2.FinishUploadRequest(upload_id=upload))
 
 
-async def test_what_went_in_comes_out_in_pieces(stub: Any, settings: Any) -> None:
+async def test_what_went_in_comes_out_in_pieces(stub: Any, settings: Settings) -> None:
     artifact = (await store(stub)).artifact
     assert (artifact.name, artifact.size_bytes) == (NAME, len(DATA))
     assert (artifact.kind, artifact.file_name) == ("weights", "weights.safetensors")
@@ -75,8 +79,7 @@ async def test_what_went_in_comes_out_in_pieces(stub: Any, settings: Any) -> Non
     assert b"".join(await read(stub, offset=1_000_000)) == DATA[1_000_000:]
     assert await read(stub, offset=len(DATA)) == []
     # Nothing else is left behind: names are digests, chunks are gone.
-    files = [path for path in Path(settings.artifacts).rglob("*") if path.is_file()]
-    assert [path.name for path in files] == [DIGEST]
+    assert files_of(settings) == [DIGEST]
 
 
 async def test_known_bytes_need_no_upload_within_their_project(stub: Any) -> None:
@@ -92,7 +95,7 @@ async def test_known_bytes_need_no_upload_within_their_project(stub: Any) -> Non
 
 
 async def test_an_upload_goes_on_after_a_lost_connection_at_another_replica(
-    stub: Any, settings: Any
+    stub: Any, settings: Settings
 ) -> None:
     upload = (await stub.CreateUpload(asking())).upload_id
     await send(stub, upload, DATA[:600_000])
@@ -123,7 +126,7 @@ async def test_repeated_chunks_and_a_repeated_finish_change_nothing(stub: Any) -
     assert b"".join(await read(stub)) == DATA
 
 
-async def test_bytes_of_another_digest_never_become_an_artifact(stub: Any, settings: Any) -> None:
+async def test_bytes_of_another_digest_never_become_an_artifact(stub: Any, settings: Settings) -> None:
     upload = (await stub.CreateUpload(asking())).upload_id
     await send(stub, upload, DATA[:-1] + b"!")
     finish = artifact_pb2.FinishUploadRequest(upload_id=upload)
@@ -134,7 +137,7 @@ async def test_bytes_of_another_digest_never_become_an_artifact(stub: Any, setti
     assert (await refusal_of(stub.GetArtifact(artifact_pb2.GetArtifactRequest(name=NAME)))).code is (
         grpc.StatusCode.NOT_FOUND
     )
-    assert not [path for path in Path(settings.artifacts).rglob("*") if path.is_file()]
+    assert files_of(settings) == []
 
 
 async def test_gaps_overruns_and_early_ends_are_refused(stub: Any) -> None:
@@ -184,13 +187,11 @@ class Fence:
 
 
 @pytest.fixture
-async def fenced(
-    database: AsyncDatabase[dict[str, Any]], tmp_path: Path
-) -> AsyncIterator[tuple[ArtifactServicer, Fence]]:
+async def fenced(database: AsyncDatabase[dict[str, Any]], tmp_path: Path) -> tuple[ArtifactServicer, Fence]:
     fence = Fence()
     kept = ArtifactStore(database, Blobs(str(tmp_path / "blobs")), fence, SystemClock())
     await kept.prepare()
-    yield ArtifactServicer(kept), fence
+    return ArtifactServicer(kept), fence
 
 
 async def test_an_attempt_that_lost_its_lease_meanwhile_publishes_nothing(

@@ -31,9 +31,7 @@ async def make_gateway(
     metrics = Metrics(figures)
 
     async def make(*allowed: str, propose_seconds: float = 30.0) -> Gateway:
-        gateway = Gateway(
-            RegistryStore(database), Rules(), metrics, time.monotonic, allowed, propose_seconds
-        )
+        gateway = Gateway(RegistryStore(database), Rules(), metrics, time.monotonic, allowed, propose_seconds)
         await gateway.start()
         made.append(gateway)
         return gateway

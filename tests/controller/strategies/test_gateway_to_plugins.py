@@ -168,7 +168,7 @@ async def test_a_malformed_answer_voids_the_step(
 ) -> None:
     async def lie(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
         response = answering(request)
-        for name, value in fields.items():
+        for name in fields:
             response.ClearField(name)  # type: ignore[arg-type]
         response.MergeFrom(strategy_pb2.ProposeResponse(**fields))
         return response
