@@ -13,7 +13,7 @@ from archloom_local.stack import LocalStack
 from searches import digits_space, ended
 from waiting import wait_for
 
-EPOCHS = 60
+EPOCHS = 25
 
 
 def training() -> ExperimentSpec:

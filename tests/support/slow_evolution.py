@@ -13,5 +13,5 @@ class SlowEvolution(RegularizedEvolution):
 
     def propose(self, request: Request) -> ProposeResult[Population]:
         result = super().propose(request)
-        time.sleep(0.2)
+        time.sleep(0.1)
         return result
