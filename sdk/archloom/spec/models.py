@@ -290,8 +290,9 @@ def _listed(value: Any) -> Any:
 
 def number_text(value: float) -> str:
     """100000 for 100000.0; otherwise the shortest text that reads back to the same number."""
-    return (
-        str(int(value))
-        if math.isfinite(value) and value == int(value) and abs(value) < EXACT
-        else repr(value)
-    )
+    return str(int(value)) if is_whole(value) else repr(value)
+
+
+def is_whole(value: float) -> bool:
+    """Whether an int says the same: not beyond what floats hold exactly, and not for minus zero."""
+    return value.is_integer() and abs(value) <= EXACT and (value != 0 or math.copysign(1.0, value) > 0)

@@ -201,7 +201,7 @@ def _whole_numbers(value: Any) -> Any:
         return {key: _whole_numbers(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_whole_numbers(each) for each in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= models.EXACT:
+    if isinstance(value, float) and models.is_whole(value):
         return int(value)
     return value
 

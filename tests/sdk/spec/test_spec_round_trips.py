@@ -22,7 +22,7 @@ from archloom.spec import (
 from archloom.spec.durations import format_duration, parse_duration
 from archloom.spec.reading import parse_text
 from archloom.v1 import experiment_pb2
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 words = st.from_regex(r"[a-z][a-z0-9]{0,10}", fullmatch=True)
@@ -86,6 +86,16 @@ specs = st.builds(
 
 
 @given(specs)
+@example(
+    ExperimentSpec(
+        task=Task(dataset="digits", settings={"zero": -0.0, "large": 1e300}),
+        space="nasbench201",
+        objectives=(Objective(metric="a", goal="maximize"),),
+        constraints=(Constraint(metric="a", comparison="at_most", bound=-0.0),),
+        strategy=Strategy(name="random"),
+        budget=Budget(trials=1),
+    )
+)
 @settings(max_examples=150, deadline=None)
 def test_message_and_back_is_the_same_spec(spec: ExperimentSpec) -> None:
     message = spec.to_proto()
