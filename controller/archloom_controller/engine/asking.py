@@ -21,6 +21,7 @@ INLINE_STATE_BYTES = 64 * 1024
 #: Observations in one request, at most; with more to tell the strategy is asked for nothing until it has
 #: caught up.
 MAX_OBSERVATIONS = 4000
+MAX_OBSERVED_BYTES = 2 * 1024 * 1024
 _PAGE = 2000
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
@@ -133,9 +134,9 @@ class Asking:
         strategy = current_strategy(draft.frame, draft.experiment)
         if not self.ready(strategy.name):
             return None
-        observations = log[:MAX_OBSERVATIONS]
+        observations = _first_of(log)
         told = draft.sequence
-        if len(log) > MAX_OBSERVATIONS:
+        if len(observations) < len(log):
             count, told = 0, observations[-1].sequence
         request = await self._request(draft, observations, count)
         context = Context(self._parts, draft.frame, strategy)
@@ -223,6 +224,18 @@ class Asking:
         self._limit = 0
         self._waits = False
         self._pause_until = 0.0
+
+
+def _first_of(log: Sequence[strategy_pb2.Observation]) -> list[strategy_pb2.Observation]:
+    """As much of the log as fits into one request, at least one observation of it."""
+    taken: list[strategy_pb2.Observation] = []
+    size = 0
+    for seen in log[:MAX_OBSERVATIONS]:
+        size += seen.ByteSize()
+        if taken and size > MAX_OBSERVED_BYTES:
+            break
+        taken.append(seen)
+    return taken
 
 
 async def inline_state(parts: Parts, uid: str, request: strategy_pb2.ProposeRequest, size: int) -> None:

@@ -87,6 +87,9 @@ def _refusal(
         return wanted.vetted.refusal, wanted.vetted.reason
     if wanted.repeat_key in repeated:
         return "duplicate", "an equal architecture was tried at this fidelity"
+    full = draft.frame.spec.fidelity.epochs
+    if full and wanted.proposal.fidelity.epochs > full:
+        return "invalid", f"{wanted.proposal.fidelity.epochs} epochs are more than the full fidelity's {full}"
     source = wanted.proposal.resume_from
     if source and (source not in sources or not sources[source].get("checkpoint")):
         return "invalid", f"trial {source} has no checkpoint to go on from"

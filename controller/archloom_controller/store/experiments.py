@@ -118,7 +118,8 @@ class Experiments:
 
     async def owners(self) -> list[str]:
         """Every replica that owns an open experiment."""
-        return [str(name) for name in await self._experiments.distinct("engine.replica", {"open": True})]
+        where = {"open": True, "engine.replica": {"$gte": ""}}
+        return [str(name) for name in await self._experiments.distinct("engine.replica", where)]
 
     async def count_by_state(self) -> dict[int, int]:
         pipeline: list[Document] = [

@@ -192,7 +192,7 @@ class World:
     ) -> experiment_pb2.Experiment:
         """The experiment once it is as wanted."""
         async with asyncio.timeout(seconds):
-            while not holds(experiment := await self.get(name)):
+            while not holds(experiment := await self.get(name)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return experiment
 

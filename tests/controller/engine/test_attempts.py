@@ -84,7 +84,7 @@ async def test_a_worker_that_gets_nowhere_loses_its_attempt(replicas: Any) -> No
     await world.create(trials=1, parallelism=1)
     stuck = await world.lease("stuck", wait=5)
     async with asyncio.timeout(20):
-        while (await world.heartbeat(stuck, "stuck", progress=5)) == [evaluation_pb2.DIRECTIVE_CONTINUE]:
+        while (await world.heartbeat(stuck, "stuck", progress=5)) == [evaluation_pb2.DIRECTIVE_CONTINUE]:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     assert (await world.listed())[0].state == trial_pb2.TRIAL_STATE_READY
 
@@ -132,7 +132,7 @@ async def test_a_curve_grows_strictly_and_is_told_once(world: Any) -> None:
         return [point.progress for s in seen for point in s.measurements]
 
     async with asyncio.timeout(10):
-        while told() != [1.0, 2.0, 3.0]:
+        while told() != [1.0, 2.0, 3.0]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await world.complete(leased)
     await world.until(lambda e: e.trials.completed == 1)
@@ -154,7 +154,7 @@ async def test_a_strategy_stops_a_running_trial(world: Any) -> None:
     await world.create(trials=2, parallelism=1)
     leased = await world.lease(wait=5)
     async with asyncio.timeout(10):
-        while await world.heartbeat(leased, progress=1, points=(1.0,)) != [evaluation_pb2.DIRECTIVE_STOP]:
+        while await world.heartbeat(leased, progress=1, points=(1.0,)) != [evaluation_pb2.DIRECTIVE_STOP]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await world.complete(leased) == [STALE]
     experiment = await world.work()

@@ -193,7 +193,7 @@ class EngineMachine(RuleBasedStateMachine):
             # One queue for the test: what earlier machines left must not be leased here.
             self.loop.run_until_complete(self.real_store.database["trials"].delete_many({}))
 
-    # One rule with weights: hypothesis leaves out rules at random, and without steps and leases nothing happens.
+    # One rule with weights: hypothesis leaves out rules at random, and without leases nothing happens.
     @rule(data=st.data(), action=st.sampled_from(ACTIONS))
     def act(self, data: Any, action: str) -> None:
         getattr(self, f"_{action}")(data)

@@ -67,7 +67,7 @@ async def test_a_completion_on_one_replica_wakes_the_owner_on_the_other(replicas
     """With polls an hour apart only the wakes between replicas are left."""
     one, two = await replicas(poll_seconds=0.3), await replicas(poll_seconds=0.3)
     async with asyncio.timeout(10):
-        while not (one.engine.parts.signals.broadcasting and two.engine.parts.signals.broadcasting):
+        while not (one.engine.parts.signals.broadcasting and two.engine.parts.signals.broadcasting):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await one.create(trials=12, parallelism=2)
     experiment = await two.work("w2")
