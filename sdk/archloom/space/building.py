@@ -14,7 +14,7 @@ from archloom.space.domains import Domain, Literal
 from archloom.space.emitting import MAX_INSTANCES, Emitter, Patterns, Tensor
 from archloom.space.errors import BuildError
 from archloom.space.expressions import Expression, ExpressionError
-from archloom.space.graph import Graph, Instance, prune
+from archloom.space.graph import Graph, prune
 from archloom.space.ops import Shape
 from archloom.space.ops_table import NORMS
 from archloom.space.tree import (
@@ -229,9 +229,9 @@ class _Builder(Emitter):
             there = f"{place}[{i}]"
             shift = len(self.instances) - start
             previous = target
-            for operation, inputs, path, _ in pattern:
+            for _, operation, inputs, path, _ in pattern:
                 moved = tuple([previous if s == source else s + shift if s >= start else s for s in inputs])
-                self.instances.append(Instance(operation, moved, there + path[cut:], ""))
+                self.add(operation, moved, there + path[cut:], "")
             target = y.node + shift  # type: ignore[operator]
         return Tensor(target, y.shape)
 

@@ -72,20 +72,14 @@ def _segments(nodes: Sequence[tuple[bytes, bool, tuple[int, ...]]]) -> list[Segm
     for number, (_, _, sources) in enumerate(nodes):
         if furthest <= number and (sources or number == 0):
             base = start - 1
-            pieces.append(
-                tuple(
-                    [
-                        (
-                            label,
-                            ordered,
-                            tuple(
-                                [s - base for s in before] if ordered else sorted([s - base for s in before])
-                            ),
-                        )
-                        for label, ordered, before in nodes[start : number + 1]
-                    ]
-                )
-            )
+            piece: list[tuple[bytes, bool, tuple[int, ...]]] = []
+            for label, ordered, before in nodes[start : number + 1]:
+                if len(before) == 1:
+                    piece.append((label, ordered, (before[0] - base,)))
+                else:
+                    moved = [source - base for source in before]
+                    piece.append((label, ordered, tuple(moved if ordered else sorted(moved))))
+            pieces.append(tuple(piece))
             start = number + 1
         if last_use[number] > furthest:
             furthest = last_use[number]
@@ -121,10 +115,14 @@ class _Refinement:
         self.trials = 0
 
     def form(self) -> Any:
-        start = _ranks([(label, ordered) for label, ordered in zip(self.labels, self.ordered, strict=True)])
-        colours = self.refine(start)
+        heights: list[int] = []  # a good first colour: it spares rounds
+        for sources in self.inputs:
+            heights.append(1 + max([heights[source] for source in sources], default=0))
+        firsts = list(zip(self.labels, heights, strict=True))
+        start = _ranks(firsts)
         try:
-            return ("exact", sorted(self.labels), self.settle(start, colours, list(range(len(colours)))))
+            settled = self.settle(start, self.refine(start), list(range(len(start))))
+            return ("exact", sorted(firsts), settled)
         except _TooManyTrials:
             return ("listed", self.segment)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from archloom.space.domains import Literal
 from archloom.space.errors import BuildError
-from archloom.space.graph import Instance
+from archloom.space.graph import GraphNode
 from archloom.space.ops import Operation, OperationError, Shape, resolve
 from archloom.space.tree import below
 
@@ -46,7 +46,7 @@ class Emitter:
     def __init__(self, decisions: Mapping[str, Literal], patterns: Patterns) -> None:
         self.decisions = decisions
         self.patterns = patterns
-        self.instances: list[Instance] = []
+        self.instances: list[GraphNode] = []
         self.places: set[str] = set()
         self.zeroes: dict[Shape, int] = {}
         # Inside a repetition that shares weights: its place, and the name of all repetitions together.
@@ -67,6 +67,9 @@ class Emitter:
             at_fault = below(path, error.parameter) if error.parameter else ""
             raise BuildError(at_fault if at_fault in self.decisions else path, str(error)) from None
 
+    def add(self, operation: Operation, inputs: tuple[int, ...], place: str, group: str) -> None:
+        self.instances.append(GraphNode(len(self.instances), operation, inputs, place, group))
+
     def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
         if len(self.instances) >= MAX_INSTANCES:
             raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
@@ -77,7 +80,7 @@ class Emitter:
             group = f"{shared}{place[len(here) :]}"
             number = len({label for name, label in self.groups if name == group})
             group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
-        self.instances.append(Instance(operation, inputs, place, group))
+        self.add(operation, inputs, place, group)
         return Tensor(len(self.instances) - 1, operation.shape)
 
     def remember(self, key: tuple[object, ...], start: int, x: Tensor, y: Tensor, place: str) -> None:
@@ -85,7 +88,7 @@ class Emitter:
         if len(self.patterns) >= MAX_PATTERNS:
             self.patterns.clear()
         steps = []
-        for operation, inputs, path, _ in self.instances[start:]:
+        for _, operation, inputs, path, _ in self.instances[start:]:
             moved = tuple([-1 if source == x.node else source - start for source in inputs])
             steps.append((operation, moved, path[len(place) :]))
         output = -1 if y.node == x.node else None if y.node is None else y.node - start
@@ -99,7 +102,7 @@ class Emitter:
         assert source is not None
         for operation, inputs, end in pattern.steps:
             moved = tuple([source if number < 0 else start + number for number in inputs])
-            self.instances.append(Instance(operation, moved, self.free(place + end), ""))
+            self.add(operation, moved, self.free(place + end), "")
         if pattern.output is None or pattern.output < 0:
             return Tensor(None if pattern.output is None else source, pattern.shape)
         return Tensor(start + pattern.output, pattern.shape)
@@ -136,9 +139,7 @@ class Emitter:
             operation = self.operation(
                 "zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), ""
             )
-            self.instances.append(
-                Instance(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", "")
-            )
+            self.add(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", "")
             self.zeroes[x.shape] = len(self.instances) - 1
         return self.zeroes[x.shape]
 

@@ -105,19 +105,10 @@ class Graph:
         return read_graph(message)
 
 
-class Instance(NamedTuple):
-    """A node before pruning."""
-
-    operation: Operation
-    inputs: tuple[int, ...]
-    path: str
-    group: str
-
-
 _ASSOCIATIVE = ("sum", "mul")
 
 
-def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
+def prune(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
     """The graph of what reaches an output; inputs stay.
 
     A sum that is read once, by another sum, is part of it (products likewise). A weight-sharing group of one
@@ -126,7 +117,7 @@ def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Map
     uses = _uses(instances, inputs, outputs)
     groups: dict[str, int] = {}
     absorbed: set[int] = set()
-    for number, (operation, sources, _, group) in enumerate(instances):
+    for number, operation, sources, _, group in instances:
         if not uses[number]:
             continue
         if group:
@@ -136,13 +127,11 @@ def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Map
                 s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name
             )
     if not absorbed and not groups and all(uses):
-        return Graph(
-            tuple([GraphNode(n, *instance) for n, instance in enumerate(instances)]), inputs, outputs
-        )
+        return Graph(tuple(instances), inputs, outputs)
     ids = [0] * len(instances)
     terms: dict[int, list[int]] = {}
     nodes: list[GraphNode] = []
-    for number, (operation, sources, path, group) in enumerate(instances):
+    for number, operation, sources, path, group in instances:
         if not uses[number]:
             continue
         if absorbed and operation.name in _ASSOCIATIVE:
@@ -168,7 +157,7 @@ def prune(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Map
     )
 
 
-def _uses(instances: Sequence[Instance], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[int]:
+def _uses(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[int]:
     """How often what reaches an output reads each instance, a port counting twice; 0 for what is dead."""
     uses = [0] * len(instances)
     for node in (*inputs.values(), *outputs.values()):

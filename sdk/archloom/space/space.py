@@ -194,7 +194,10 @@ class Space:
             self._choices.complete(given, rng, out)
             if self._holds(out):
                 return Architecture(out)
-        return first
+        for parent in (first, second):
+            if self._holds(parent.decisions):
+                return parent
+        raise self._nothing_found("child")
 
     def neighbors(self, architecture: Architecture) -> Iterator[Architecture]:
         """Every valid architecture that differs in the value of one decision.
