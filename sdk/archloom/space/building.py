@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archloom.space.compiling import counts_of, edge_count, root_path
 from archloom.space.composites import stands_for
-from archloom.space.domains import Domain, Literal
+from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.emitting import MAX_INSTANCES, Emitter, Patterns, Tensor
 from archloom.space.errors import BuildError
 from archloom.space.expressions import Expression, ExpressionError
@@ -136,7 +136,7 @@ class _Builder(Emitter):
         walk = _WALKS[type(node)]
         if x.node is None or self.sharing is not None or not node.settled:
             return walk(self, node, path, place, x, environment)
-        key = (id(node), x.shape, *[environment.get(name) for name in node.reads])
+        key = (id(node), x.shape, *[literal_key(environment.get(name)) for name in node.reads])
         pattern = self.patterns.get(key)
         if pattern is not None:
             return self.replay(pattern, x, place)

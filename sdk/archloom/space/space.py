@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archloom.space import choices, encoding
 from archloom.space.architecture import Architecture
-from archloom.space.building import build_graph, resolve_recipe
+from archloom.space.building import resolve_recipe
 from archloom.space.choices import Tree
-from archloom.space.compiling import compile_space, root_path
+from archloom.space.compiling import compile_space
 from archloom.space.describing import DecisionInfo, describe
 from archloom.space.domains import Literal as Constant
-from archloom.space.emitting import Patterns
 from archloom.space.errors import BuildError, SpaceError, Violation, suggest
-from archloom.space.expressions import ExpressionError
+from archloom.space.fitting import Fitting
 from archloom.space.graph import Graph
 from archloom.space.reading import read_space
-from archloom.space.relevance import shape_relevant
 from archloom.space.tree import SpaceTree
 from archloom.space.writing import write_space
 from archloom.space.yaml_text import dump_yaml, load_yaml
@@ -34,9 +32,6 @@ Encoding = Literal["vector", "path", "graph"]
 
 MAX_TRIES = 1_000
 """How often a draw is repeated until it fits together and keeps the constraints."""
-_PROBES = 50
-_PROBED_LAYERS = 20_000  # a space that cannot build is refused within a second
-_REMEMBERED = 20_000
 
 
 class Space:
@@ -48,9 +43,8 @@ class Space:
         """
         self.tree = tree
         self._choices = compile_space(tree)
-        self._patterns: Patterns = {}
-        self._fits: dict[tuple[object, ...], bool] = {}
-        self._probe()
+        self._fitting = Fitting(tree, self._choices)
+        self._fitting.probe()
 
     # --------------------------------------------------------------- forms
 
@@ -127,7 +121,7 @@ class Space:
         """Number index of all, 0 <= index < size(); None where it does not fit or breaks a constraint."""
         out: choices.Decisions = {}
         self._choices.at(index, None, out)
-        return Architecture(out) if self._holds(out) else None
+        return Architecture(out) if self._fitting.holds(out) else None
 
     def sample(self, rng: Random, uniform: Uniform = "decisions") -> Architecture:
         """One architecture: each decision uniform as it becomes reachable, or all architectures equally
@@ -143,7 +137,7 @@ class Space:
                 tree.draw(rng, out)
             else:
                 tree.at(rng.randrange(tree.count), rng, out)
-            if self._holds(out):
+            if self._fitting.holds(out):
                 return Architecture(out)
         raise self._nothing_found("sample")
 
@@ -171,7 +165,7 @@ class Space:
             changed = {path: domain.redraw(given[path], rng) for path, domain in chosen}
             out: choices.Decisions = {}
             self._choices.complete({**given, **changed}, rng, out)
-            if self._holds(out):
+            if self._fitting.holds(out):
                 return Architecture(out)
         found = next(self.neighbors(architecture), None)
         if found is None:
@@ -192,10 +186,10 @@ class Space:
                 given[path] = next(p.decisions[path] for p in parents if path in p.decisions)
             out: choices.Decisions = {}
             self._choices.complete(given, rng, out)
-            if self._holds(out):
+            if self._fitting.holds(out):
                 return Architecture(out)
         for parent in (first, second):
-            if self._holds(parent.decisions):
+            if self._fitting.holds(parent.decisions):
                 return parent
         raise self._nothing_found("child")
 
@@ -211,7 +205,7 @@ class Space:
             for value in domain.near(given[path]):
                 out: choices.Decisions = {}
                 self._choices.complete({**given, path: value}, None, out)
-                if self._holds(out):
+                if self._fitting.holds(out):
                     yield Architecture(out)
 
     # ------------------------------------------------------------ checking
@@ -221,142 +215,29 @@ class Space:
         broken.
         """
         given = architecture.decisions
-        seen: set[str] = set()
-        faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]
-        faults += [Violation(path, self._unreachable(path)) for path in given if path not in seen]
-        if faults:
+        if faults := self._undecided(given):
             return faults
-        try:
-            graph = self._build(given)
-            resolve_recipe(self.tree, given)
-        except BuildError as error:
-            return [self._culprit(given, error)]
+        if (error := self._fitting.fault(given)) is not None:
+            return [self._fitting.culprit(given, error)]
+        broken = self._fitting.broken(self._fitting.build(given))
         return [
-            Violation(f"constraints[{number}]", message)
-            for number, message in enumerate(self._broken(graph))
-            if message
+            Violation(f"constraints[{number}]", message) for number, message in enumerate(broken) if message
         ]
 
     def require(self, architecture: Architecture) -> None:
         """Raises SpaceError where the architecture's decisions are not those of this space."""
-        seen: set[str] = set()
-        given = architecture.decisions
-        faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]
-        faults += [Violation(path, self._unreachable(path)) for path in given if path not in seen]
-        if faults:
+        if faults := self._undecided(architecture.decisions):
             raise SpaceError(faults)
+
+    def _undecided(self, given: Mapping[str, Constant]) -> list[Violation]:
+        seen: set[str] = set()
+        faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]
+        return faults + [Violation(path, self._unreachable(path)) for path in given if path not in seen]
 
     def _unreachable(self, path: str) -> str:
         if path in self._choices.paths:
             return "is decided, but does not exist under the other decisions"
         return f"is no decision of this space{suggest(path, self._choices.paths)}"
-
-    def _build(self, decisions: Mapping[str, Constant], classes: int | None = None) -> Graph:
-        return build_graph(self.tree, decisions, classes, self._patterns)
-
-    def _holds(self, decisions: Mapping[str, Constant]) -> bool:
-        """Whether complete decisions fit together and keep the constraints. Only what can change a shape is
-        looked up.
-        """
-        if self.tree.constraints:
-            try:
-                return not any(self._broken(self._build(decisions)))
-            except BuildError:
-                return False
-        key = tuple([decisions.get(path) for path in self._relevant])
-        found = self._fits.get(key)
-        if found is None:
-            try:
-                self._build(decisions)
-                found = True
-            except BuildError:
-                found = False
-            if len(self._fits) >= _REMEMBERED:
-                self._fits.clear()
-            self._fits[key] = found
-        return found
-
-    @cached_property
-    def _relevant(self) -> tuple[str, ...]:
-        return tuple(sorted(shape_relevant(self.tree, self._choices, root_path(self.tree.body))))
-
-    def _broken(self, graph: Graph) -> Iterator[str]:
-        """For each constraint what is wrong, or an empty text."""
-        facts = {"params": graph.parameters, "flops": graph.flops}
-        for constraint in self.tree.constraints:
-            try:
-                holds = bool(constraint.evaluate(facts))
-            except ExpressionError as error:
-                yield str(error)
-                continue
-            found = ", ".join(f"{name} = {facts[name]}" for name in sorted(constraint.names))
-            yield "" if holds else f"'{constraint.text.strip()}' does not hold: {found}"
-
-    def _probe(self) -> None:
-        """Refuse a space of which nothing builds. Constraints are left to the sampler."""
-        first: BuildError | None = None
-        rng = Random(0)
-        tried = layers = 0
-        for probe in range(min(_PROBES, self.size())):
-            out: choices.Decisions = {}
-            if probe == 0:
-                self._choices.complete({}, None, out)
-            else:
-                self._choices.draw(rng, out)
-            error = self._fault(out)
-            if error is None:
-                return
-            first = first or error
-            tried, layers = tried + 1, layers + error.layers
-            if layers > _PROBED_LAYERS:
-                break
-        assert first is not None
-        message = str(first)
-        if self.size() > 1:
-            if self._remedy(self._first(), first) is not None:
-                return
-            message += f" (none of {tried} architectures tried fits together)"
-        raise SpaceError([Violation(first.where or first.violation.field, message)])
-
-    def _first(self) -> choices.Decisions:
-        out: choices.Decisions = {}
-        self._choices.complete({}, None, out)
-        return out
-
-    def _fault(self, decisions: Mapping[str, Constant]) -> BuildError | None:
-        """Why complete decisions do not fit together, or None."""
-        try:
-            self._build(decisions)
-            resolve_recipe(self.tree, decisions)
-        except BuildError as error:
-            return error
-        return None
-
-    def _culprit(self, decisions: Mapping[str, Constant], fault: BuildError) -> Violation:
-        """Lay a fault at the decision with which it goes away, where there is one; else at the layer."""
-        remedy = self._remedy(decisions, fault)
-        field, message = fault.violation.field, fault.violation.message
-        if remedy is None:
-            return Violation(field, message)
-        path, value = remedy
-        at = f"at {field}: " if field and field != path else ""
-        return Violation(path, f"{at}{message}; {decisions[path]!r} does not fit, {value!r} would")
-
-    def _remedy(self, decisions: Mapping[str, Constant], fault: BuildError) -> tuple[str, Constant] | None:
-        """A decision and another value of it with which everything fits."""
-        relevant = set(self._relevant)
-        tries = layers = 0
-        for path, domain in self._choices.reachable(decisions):
-            for value in domain.near(decisions[path]) if path in relevant else ():
-                out: choices.Decisions = {}
-                self._choices.complete({**decisions, path: value}, None, out)
-                error = self._fault(out)
-                if error is None:
-                    return path, value
-                tries, layers = tries + 1, layers + error.layers
-                if tries >= _PROBES or layers > _PROBED_LAYERS:
-                    return None
-        return None
 
     def _nothing_found(self, what: str) -> SpaceError:
         broken = " and ".join(f"'{c.text.strip()}'" for c in self.tree.constraints) or "the shapes"
@@ -370,19 +251,19 @@ class Space:
         """The canonical network; with classes, the head of a classification task is added and counted. Raises
         SpaceError.
         """
+        self.require(architecture)
         try:
-            return self._build(architecture.decisions, classes)
+            return self._fitting.build(architecture.decisions, classes)
         except BuildError as error:
-            self.require(architecture)
-            raise SpaceError([self._culprit(architecture.decisions, error)]) from None
-        except KeyError:
-            self.require(architecture)
-            raise
+            raise SpaceError([self._fitting.culprit(architecture.decisions, error)]) from None
 
     def recipe(self, architecture: Architecture) -> dict[str, Constant]:
-        """The resolved recipe, name -> value."""
+        """The resolved recipe, name -> value. Raises SpaceError."""
         self.require(architecture)
-        return resolve_recipe(self.tree, architecture.decisions)
+        try:
+            return resolve_recipe(self.tree, architecture.decisions)
+        except BuildError as error:
+            raise SpaceError([error.violation]) from None
 
     @cached_property
     def _blocks(self) -> tuple[encoding.Block, ...]:
@@ -396,8 +277,9 @@ class Space:
         return tuple(name for block in self._blocks for name in block.names)
 
     def encode(self, architecture: Architecture, kind: Encoding = "vector") -> tuple[float, ...]:
-        """A row of numbers, of one length for all architectures of a space."""
+        """A row of numbers, of one length for all architectures of a space. Raises SpaceError."""
         if kind == "vector":
+            self.require(architecture)
             return encoding.vector(self._blocks, architecture.decisions)
         graph = self.graph(architecture)
         return encoding.path_encoding(graph) if kind == "path" else encoding.graph_encoding(graph)

@@ -6,7 +6,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from archloom.space import Architecture, Space
+from archloom.space import Architecture, Space, SpaceError
 
 # A lopsided space: option a brings three decisions more, b none.
 SPACE = Space.from_dict(
@@ -95,3 +95,20 @@ def test_floats_are_sampled_in_range_and_stay_out_of_the_size() -> None:
     assert abs(below - 2_000) < 200
     parent = space.sample(rng)
     assert parent["recipe.lr"] != space.mutate(parent, rng, rate=1.0)["recipe.lr"]
+
+
+def test_a_recipe_that_cannot_be_computed_is_not_drawn() -> None:
+    data = SPACE.to_dict() | {"recipe": {"batch": {"choice": [0, 32]}, "steps": "=3000 // recipe_batch"}}
+    with pytest.raises(SpaceError, match=r"recipe\.steps: there is no variable 'recipe_batch'"):
+        Space.from_dict(data)
+    space = Space.from_dict(
+        SPACE.to_dict() | {"recipe": {"batch": {"choice": [0, 32]}, "steps": "=3000 // batch"}}
+    )
+    architecture = space.sample(Random(0))
+    assert space.recipe(architecture) == {"batch": 32, "steps": 93}
+    broken = Architecture({**architecture.decisions, "recipe.batch": 0})
+    (violation,) = space.check(broken)
+    assert violation.field == "recipe.batch"
+    assert "division by zero; 0 does not fit, 32 would" in violation.message
+    with pytest.raises(SpaceError, match="division by zero"):
+        space.recipe(broken)
