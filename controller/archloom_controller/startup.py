@@ -91,7 +91,12 @@ def bind(server: grpc.aio.Server, settings: Settings) -> int:
         _probe(settings.listen)
         if credentials is None:
             return server.add_insecure_port(settings.listen)
-        return server.add_secure_port(settings.listen, credentials)
+        try:
+            return server.add_secure_port(settings.listen, credentials)
+        except RuntimeError:
+            raise StartupError(
+                "ARCHLOOM_TLS_CERTIFICATE and ARCHLOOM_TLS_KEY are not a certificate and its key, in PEM"
+            ) from None
     except (RuntimeError, OSError):
         raise StartupError(
             f"cannot listen on {settings.listen}: {_TAKEN}; stop what listens there, or set ARCHLOOM_LISTEN"

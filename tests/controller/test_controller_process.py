@@ -105,6 +105,11 @@ def test_a_bad_setting_is_told(environment: dict[str, str], name: str, value: st
     assert said in failing(environment, **{name: value})
 
 
+def test_files_of_tls_that_are_none_are_told(environment: dict[str, str], tmp_path: Path) -> None:
+    missing = {"ARCHLOOM_TLS_CERTIFICATE": str(tmp_path / "c"), "ARCHLOOM_TLS_KEY": str(tmp_path / "k")}
+    assert str(tmp_path / "k") in failing(environment, **missing)
+
+
 def test_it_stops_cleanly_when_asked(environment: dict[str, str]) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "archloom_controller"], env=environment, stderr=subprocess.PIPE, text=True
