@@ -117,15 +117,16 @@ def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials
     controls = comparison.controls.trials
     if comparison.verdict == Verdict.VERDICT_NOT_IDENTIFIED:
         return (
-            f"{trials} trials of the strategy and {controls} random controls are too few to compare: whether the "
-            f"strategy is better than random search is not identified (at least {MIN_TRIALS} of each are needed)."
+            f"{trials} trials of the strategy and {controls} random controls are too few to compare: whether "
+            "the strategy is better than random search is not identified "
+            f"(at least {MIN_TRIALS} of each are needed)."
         )
     matched = comparison.matched_trials
     parts = []
     if comparison.HasField("margin"):
         parts.append(
-            f"the best {metric} of the strategy's first {matched} trials is {comparison.strategy_first.best:.4g}, "
-            f"that of {matched} random controls {comparison.controls.best:.4g} "
+            f"the best {metric} of the strategy's first {matched} trials is "
+            f"{comparison.strategy_first.best:.4g}, that of {matched} random controls {comparison.controls.best:.4g} "
             f"({comparison.margin:+.4g} for the strategy)"
         )
     verdict = (
@@ -134,8 +135,9 @@ def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials
         else "not shown to be better than random search"
     )
     parts.append(
-        f"over all {trials} trials and {controls} controls the strategy is {verdict} (a trial of it beats a control "
-        f"with probability {comparison.probability_better:.2f}, one-sided Mann-Whitney p = {comparison.p_value:.3g})"
+        f"over all {trials} trials and {controls} controls the strategy is {verdict} (a trial of it beats a "
+        f"control with probability {comparison.probability_better:.2f}, "
+        f"one-sided Mann-Whitney p = {comparison.p_value:.3g})"
     )
     parts.append(f"what random search would have found with more than {controls} trials is not identified")
     text = "; ".join(parts)

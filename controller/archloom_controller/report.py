@@ -60,7 +60,7 @@ async def build(store: Store, frame: Frame, experiment: Document, clock: Clock) 
 
 
 async def _control(store: Store, frame: Frame, experiment: Document) -> experiment_pb2.ControlComparison:
-    """Full-fidelity trials alone: lower ones do not compare. Trials that a user brought are nobody's merit."""
+    """Full-fidelity trials alone: lower ones do not compare. What a user brought is nobody's merit."""
     sides: dict[int, list[Outcome]] = {
         int(TrialRole.TRIAL_ROLE_SEARCH): [],
         int(TrialRole.TRIAL_ROLE_CONTROL): [],
@@ -178,12 +178,13 @@ def _notes(frame: Frame, experiment: Document, report: experiment_pb2.Report) ->
     if report.tied_with:
         others = ", ".join(name.rsplit("/", 1)[1] for name in report.tied_with)
         notes.append(
-            f"The winner is tied with the finalists from trial {others}: the means of their runs differ by no more than twice "
-            "the standard error of the difference, or a finalist has one run only."
+            f"The winner is tied with the finalists from trial {others}: the means of their runs differ by no "
+            "more than twice the standard error of the difference, or a finalist has one run only."
         )
     if report.front and report.winner:
         notes.append(
-            "Validation results on the front are the best of many and lean to the optimistic side; the test score does not."
+            "Validation results on the front are the best of many and lean to the optimistic side; "
+            "the test score does not."
         )
     tested = {row.name for each in report.finalists for row in each.runs}
     if report.winner and tested and not report.HasField("test"):
@@ -191,13 +192,12 @@ def _notes(frame: Frame, experiment: Document, report: experiment_pb2.Report) ->
     if report.HasField("test") and report.test.lower == report.test.upper and report.test.examples == 0:
         notes.append("The test score has no interval: it is not a known share of examples.")
     if experiment["counters"]["cache_hits"]:
-        notes.append(
-            f"{experiment['counters']['cache_hits']} trials were answered by the project's cache; "
-            "the comparison charges their original cost."
-        )
+        hits = experiment["counters"]["cache_hits"]
+        told = "1 trial was" if hits == 1 else f"{hits} trials were"
+        notes.append(f"{told} answered by the project's cache; the comparison charges the original cost.")
     if experiment["strategy"]["fallback"]:
         notes.append(
-            f"Strategy {frame.spec.strategy.name!r} failed; {frame.spec.fallback.name!r} went on in its place, "
-            "and the comparison is over both."
+            f"Strategy {frame.spec.strategy.name!r} failed; {frame.spec.fallback.name!r} went on in its "
+            "place, and the comparison is over both."
         )
     return notes

@@ -13,7 +13,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 
 
 def schema_faults(schema: dict[str, Any], settings: Struct, where: str) -> list[Violation]:
-    """Every fault, with its path below ``where``. An owner whose schema is none checks its settings itself."""
+    """Every fault, with its path below ``where``. An owner without a valid schema checks for itself."""
     if not schema:
         return []
     try:

@@ -14,7 +14,7 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def extend(front: Sequence[Entry], number: int, values: tuple[float, ...]) -> list[Entry]:
-    """The front with one more trial. Trials of equal values stay side by side. Cost: the size of the front."""
+    """The front with one more trial. Trials of equal values stay side by side. Costs the front's size."""
     if any(dominates(known, values) for _, known in front):
         return list(front)
     kept = [entry for entry in front if not dominates(values, entry[1])]

@@ -24,7 +24,7 @@ _QUEUE_ORDER = [("priority", DESCENDING), ("create_time", ASCENDING), ("_id", AS
 
 @dataclass(frozen=True)
 class Ending:
-    """An attempt's result: the trial's fields to set, the rest of its curve, and the attempt's device time."""
+    """An attempt's result: the trial's fields to set, the rest of its curve, the attempt's device time."""
 
     trial: str
     attempt: int
