@@ -178,8 +178,9 @@ def _notes(frame: Frame, experiment: Document, report: experiment_pb2.Report) ->
     if report.tied_with:
         others = ", ".join(name.rsplit("/", 1)[1] for name in report.tied_with)
         notes.append(
-            f"The winner is tied with the finalists from trial {others}: the means of their runs differ by no "
-            "more than twice the standard error of the difference, or a finalist has one run only."
+            f"The winner is tied with the finalists from trial {others}: "
+            "the means of their runs differ by no more than twice the standard error of the difference, "
+            "or a finalist has one run only."
         )
     if report.front and report.winner:
         notes.append(
