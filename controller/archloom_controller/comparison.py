@@ -127,8 +127,7 @@ def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials
         parts.append(
             f"the best {metric} of the strategy's first {matched} trials is "
             f"{comparison.strategy_first.best:.4g}, that of {matched} random controls "
-            f"{comparison.controls.best:.4g} "
-            f"({comparison.margin:+.4g} for the strategy)"
+            f"{comparison.controls.best:.4g} ({comparison.margin:+.4g} for the strategy)"
         )
     verdict = (
         "better than random search"

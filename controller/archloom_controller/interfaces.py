@@ -105,6 +105,12 @@ class EvaluatorInfo:
     metrics: tuple[str, ...]
     settings_schema: dict[str, Any]
     batched: bool
+    #: Formats that finalists can be exported to.
+    exports: tuple[str, ...] = ()
+    #: Fields of Fidelity that it knows; empty: every one.
+    fidelities: tuple[str, ...] = ()
+    #: Whether a space's recipe decides settings by their names.
+    recipe: bool = False
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,9 @@ def _evaluator(description: registry_pb2.EvaluatorDescription, device_class: str
         metrics=tuple(description.metrics),
         settings_schema=json_format.MessageToDict(description.settings_schema),
         batched=description.batched,
+        exports=tuple(description.exports),
+        fidelities=tuple(description.fidelities),
+        recipe=description.recipe,
     )
 
 

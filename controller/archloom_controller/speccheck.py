@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archloom.errors import InvalidInput, Violation
@@ -21,14 +21,13 @@ from archloom_controller.interfaces import (
     StrategyGateway,
     StrategyUnreachable,
 )
+from archloom_controller.offers import exports, fidelities, metrics, recipe, shapes, with_classes
 from archloom_controller.settings_schema import schema_faults
 
 #: Share of the trials that are controls when the spec says nothing of them.
 DEFAULT_CONTROL_SHARE = 0.1
 DEFAULT_PARALLELISM = 1
 MAX_TRIALS_AT_ONCE = 100_000
-#: Metrics that the architecture alone decides; the controller knows them before the evaluator does.
-STATIC_METRICS = ("parameters", "flops")
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,15 @@ class SpecCheck:
         faults += found
         dataset, found = await self._dataset(spec, evaluator)
         faults += found
+        if dataset is not None:
+            dataset, found = with_classes(spec, dataset)
+            faults += found
         if space is not None and dataset is not None:
             faults += shapes(space, dataset)
         if evaluator is not None:
-            faults += metrics(spec, evaluator)
+            faults += [*metrics(spec, evaluator), *exports(spec, evaluator), *fidelities(spec, evaluator)]
+        if evaluator is not None and space is not None:
+            faults += recipe(space, evaluator)
         strategy: strategy_pb2.StrategyDescription | None = None
         for field in ("strategy", "fallback") if spec.HasField("fallback") else ("strategy",):
             described, found = await self._strategy(spec, field, None if broken else space)
@@ -217,40 +221,6 @@ def resolve_space(spec: experiment_pb2.ExperimentSpec) -> tuple[Space | None, li
         return None, [Violation("space.space", "the tree is too deep")]
     spec.space.space.CopyFrom(space.to_proto())
     return space, []
-
-
-def shapes(space: Space, dataset: DatasetInfo) -> list[Violation]:
-    """Whether the space reads what the data set gives: one input, of its shape where both say numbers."""
-    inputs = list(space.to_proto().inputs)
-    if not dataset.shape:
-        return []
-    if len(inputs) != 1:
-        message = f"{dataset.name!r} gives one input, the space reads {len(inputs)}"
-        return [Violation("space.space.inputs", message)]
-    wanted = [value.literal.integer if value.HasField("literal") else None for value in inputs[0].shape]
-    same_rank = len(wanted) == len(dataset.shape)
-    if same_rank and all(want in (None, given) for want, given in zip(wanted, dataset.shape, strict=True)):
-        return []
-    told = " x ".join("?" if want is None else str(want) for want in wanted)
-    given = " x ".join(map(str, dataset.shape))
-    message = f"the space reads {told}, examples of {dataset.name!r} are {given}"
-    return [Violation("space.space.inputs[0].shape", message)]
-
-
-def metrics(spec: experiment_pb2.ExperimentSpec, evaluator: EvaluatorInfo) -> list[Violation]:
-    """Objectives and constraints name what the evaluator reports."""
-    if not evaluator.metrics:
-        return []
-    known = {*evaluator.metrics, *STATIC_METRICS}
-    named: Iterable[tuple[str, str]] = [
-        *((f"objectives[{i}].metric", each.metric) for i, each in enumerate(spec.objectives)),
-        *((f"constraints[{i}].metric", each.metric) for i, each in enumerate(spec.constraints)),
-    ]
-    return [
-        Violation(field, f"evaluator {evaluator.kind!r} does not report {name!r}{suggest(name, known)}")
-        for field, name in named
-        if name not in known
-    ]
 
 
 def capabilities(

@@ -129,6 +129,12 @@ class EvaluatorInfo:
     metrics: tuple[str, ...]
     #: JSON Schema of the settings.
     settings_schema: Mapping[str, Any]
+    #: Formats that finalists can be exported to.
+    exports: tuple[str, ...] = ()
+    #: Fields of ``Fidelity`` that mean something here; empty: every one.
+    fidelities: tuple[str, ...] = ()
+    #: Whether a space's recipe decides settings by their names.
+    recipe: bool = False
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """The errors of Archloom, and the one table between them and gRPC status codes.
 
-The controller raises them, its interceptor turns them into statuses with google.rpc details, and the client turns the statuses back.
-Each docstring says what the caller does next.
+The controller raises them, its interceptor turns them into statuses with google.rpc details, and the
+client turns the statuses back. Each docstring says what the caller does next.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class ArchloomError(Exception):
 
 
 class InvalidInput(ArchloomError):
-    """The input has faults, each with its field's path; nothing was changed. Mend the input; repeating the call is useless."""
+    """The input has faults, each with its field's path; nothing was changed. Mend the input; repeating the
+    call is useless.
+    """
 
     code = "INVALID_ARGUMENT"
     reason = "INVALID_INPUT"
@@ -98,14 +100,14 @@ class ResourceExhausted(ArchloomError):
 
 
 class Unavailable(ArchloomError):
-    """The server, or a part it needs, cannot be reached now. The client has tried again already; try later."""
+    """The server, or a part it needs, cannot be reached now. The client tried again already; try later."""
 
     code = "UNAVAILABLE"
     reason = "UNAVAILABLE"
 
 
 class DeadlineExceeded(ArchloomError):
-    """The caller's deadline passed. A mutating call may have had its effect: repeat it with the same request_id."""
+    """The caller's deadline passed. A mutating call may have had its effect: repeat it with its id."""
 
     code = "DEADLINE_EXCEEDED"
     reason = "DEADLINE_EXCEEDED"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Task that a wake-up runs. Its one argument is the JSON object ``{"device_class": ..., "hint": trial name}``.
+#: Task that a wake-up runs. Its argument is the JSON object ``{"device_class": ..., "hint": trial name}``.
 TASK = "archloom.wake"
 
 

@@ -30,9 +30,11 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _OURS = "/archloom.v1."
 #: Services that answer without a token: probes carry none.
 _OPEN = ("/grpc.health.v1.",)
-#: Their handlers check the rules: because the answer lists every fault, or because one bad message of a
-#: plugin voids a step and not its stream.
-_CHECK_THEMSELVES = frozenset({"CreateExperiment", "ValidateExperiment", "ValidateSpace", "Attach"})
+#: Their handlers check the rules: because the answer lists every fault, because only the fields of an update
+#: mask count, or because one bad message of a plugin voids a step and not its stream.
+_CHECK_THEMSELVES = frozenset(
+    {"CreateExperiment", "ValidateExperiment", "UpdateExperiment", "ValidateSpace", "Attach"}
+)
 #: Calls that change nothing may simply be dropped when the caller leaves. So may the wait for a lease: a
 #: lease whose answer is lost comes back with its request_id, or to the reaper; and none may go to a worker
 #: that has left.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from archloom.errors import Conflict, InvalidInput, NotFound, Violation, WrongState
@@ -16,6 +16,7 @@ from archloom_controller.convert import experiment_message
 from archloom_controller.engine.parts import Parts
 from archloom_controller.engine.signals import owner_key, watch_key
 from archloom_controller.interfaces import principal
+from archloom_controller.rpc.caller import broken_rules
 from archloom_controller.speccheck import amounts
 from archloom_controller.store.layout import Document
 
@@ -125,6 +126,10 @@ class Lifecycle:
         if unknown or not paths:
             message = f"can name {', '.join(UPDATABLE)}; not {', '.join(map(repr, unknown)) or 'nothing'}"
             raise InvalidInput([Violation("update_mask", message)])
+        others, broken = broken_rules("spec")
+        faults = [*others, *(Violation(f"spec.{each.field}", each.message) for each in named(broken, paths))]
+        if faults:
+            raise InvalidInput(faults)
 
         async def effect(experiment: Document, session: AsyncClientSession) -> None:
             if request.etag and request.etag != str(experiment["change"]):
@@ -190,6 +195,21 @@ class Lifecycle:
             # From here on nobody sees it; what a crash leaves is deleted by the next replica that looks.
             await self._store.experiments.delete(uid)
         return response
+
+
+def named(faults: Sequence[Violation], paths: Sequence[str]) -> list[Violation]:
+    """The faults of fields that an update names; the rest of the spec it brings is not read."""
+    return [
+        fault
+        for fault in faults
+        if any(
+            fault.field == path
+            or fault.field.startswith((f"{path}.", f"{path}["))
+            # A rule on a message ("budget is required") is broken for every field in it.
+            or path.startswith(f"{fault.field}.")
+            for path in paths
+        )
+    ]
 
 
 def _require_open(experiment: Document) -> None:

@@ -46,6 +46,9 @@ class TrainEvaluator:
             task_kinds=("classification",),
             metrics=METRICS,
             settings_schema=TrainConfig.model_json_schema(),
+            exports=EXPORTS,
+            fidelities=("epochs", "data_fraction"),
+            recipe=True,
         )
 
     def evaluate(self, job: Job, run: Run) -> Outcome:
@@ -57,6 +60,10 @@ class TrainEvaluator:
         self._prepare_torch()
         config = configure(context.evaluator_settings, _recipe(job))
         dataset = load_dataset(context.dataset, self._roots or worker_settings().roots)
+        told = context.task_settings.get("classes", dataset.classes)
+        if told != dataset.classes:
+            message = f"task.settings.classes says {told:g}, {context.dataset!r} has {dataset.classes}"
+            raise EvaluationFailure(Reason.DATA, message)
         if job.role is Role.TEST:
             return _test(job, run, config, dataset)
         if job.role is Role.EXPORT:

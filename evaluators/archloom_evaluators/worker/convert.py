@@ -66,6 +66,9 @@ def description_to_proto(info: EvaluatorInfo, batched: bool) -> registry_pb2.Eva
         metrics=info.metrics,
         settings_schema=struct_of(info.settings_schema),
         batched=batched,
+        exports=info.exports,
+        fidelities=info.fidelities,
+        recipe=info.recipe,
     )
 
 

@@ -22,57 +22,78 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/admin.proto\x12\x0b\x61rchloom.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x06Quotas\x12+\n\x11\x63oncurrent_trials\x18\x01 \x01(\x03R\x10\x63oncurrentTrials\x12\x37\n\x18\x64\x65vice_seconds_per_month\x18\x02 \x01(\x01R\x15\x64\x65viceSecondsPerMonth\x12!\n\x0cstored_bytes\x18\x03 \x01(\x03R\x0bstoredBytes\"\xd6\x01\n\x07Project\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12+\n\x06quotas\x18\x03 \x01(\x0b\x32\x13.archloom.v1.QuotasR\x06quotas\x12\x16\n\x06weight\x18\x04 \x01(\x01R\x06weight\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04\x65tag\x18\x06 \x01(\tR\x04\x65tag\"\x84\x01\n\x14\x43reateProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12.\n\x07project\x18\x02 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"G\n\x15\x43reateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"\'\n\x11GetProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"D\n\x12GetProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"Q\n\x13ListProjectsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"p\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.archloom.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n\x14UpdateProjectRequest\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"G\n\x15UpdateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"]\n\x14\x44\x65leteProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\x17\n\x15\x44\x65leteProjectResponse\"\xe0\x01\n\x05Token\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x17.archloom.v1.TokenScopeR\x05scope\x12\x1a\n\x08strategy\x18\x03 \x01(\tR\x08strategy\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"u\n\x12\x43reateTokenRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12(\n\x05token\x18\x02 \x01(\x0b\x32\x12.archloom.v1.TokenR\x05token\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"W\n\x13\x43reateTokenResponse\x12(\n\x05token\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"g\n\x11ListTokensRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.archloom.v1.TokenR\x06tokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x12RevokeTokenRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\x15\n\x13RevokeTokenResponse*\xa3\x01\n\nTokenScope\x12\x1b\n\x17TOKEN_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOKEN_SCOPE_VIEWER\x10\x01\x12\x14\n\x10TOKEN_SCOPE_USER\x10\x02\x12\x15\n\x11TOKEN_SCOPE_ADMIN\x10\x03\x12\x19\n\x15TOKEN_SCOPE_EVALUATOR\x10\x04\x12\x18\n\x14TOKEN_SCOPE_STRATEGY\x10\x05\x32\xad\x05\n\x0c\x41\x64minService\x12V\n\rCreateProject\x12!.archloom.v1.CreateProjectRequest\x1a\".archloom.v1.CreateProjectResponse\x12M\n\nGetProject\x12\x1e.archloom.v1.GetProjectRequest\x1a\x1f.archloom.v1.GetProjectResponse\x12S\n\x0cListProjects\x12 .archloom.v1.ListProjectsRequest\x1a!.archloom.v1.ListProjectsResponse\x12V\n\rUpdateProject\x12!.archloom.v1.UpdateProjectRequest\x1a\".archloom.v1.UpdateProjectResponse\x12V\n\rDeleteProject\x12!.archloom.v1.DeleteProjectRequest\x1a\".archloom.v1.DeleteProjectResponse\x12P\n\x0b\x43reateToken\x12\x1f.archloom.v1.CreateTokenRequest\x1a .archloom.v1.CreateTokenResponse\x12M\n\nListTokens\x12\x1e.archloom.v1.ListTokensRequest\x1a\x1f.archloom.v1.ListTokensResponse\x12P\n\x0bRevokeToken\x12\x1f.archloom.v1.RevokeTokenRequest\x1a .archloom.v1.RevokeTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/admin.proto\x12\x0b\x61rchloom.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x06Quotas\x12+\n\x11\x63oncurrent_trials\x18\x01 \x01(\x03R\x10\x63oncurrentTrials\x12\x37\n\x18\x64\x65vice_seconds_per_month\x18\x02 \x01(\x01R\x15\x64\x65viceSecondsPerMonth\x12!\n\x0cstored_bytes\x18\x03 \x01(\x03R\x0bstoredBytes\"\xd6\x01\n\x07Project\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12+\n\x06quotas\x18\x03 \x01(\x0b\x32\x13.archloom.v1.QuotasR\x06quotas\x12\x16\n\x06weight\x18\x04 \x01(\x01R\x06weight\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04\x65tag\x18\x06 \x01(\tR\x04\x65tag\"\x84\x01\n\x14\x43reateProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12.\n\x07project\x18\x02 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"G\n\x15\x43reateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"\'\n\x11GetProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"D\n\x12GetProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"Q\n\x13ListProjectsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"p\n\x14ListProjectsResponse\x12\x30\n\x08projects\x18\x01 \x03(\x0b\x32\x14.archloom.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa2\x01\n\x14UpdateProjectRequest\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"G\n\x15UpdateProjectResponse\x12.\n\x07project\x18\x01 \x01(\x0b\x32\x14.archloom.v1.ProjectR\x07project\"]\n\x14\x44\x65leteProjectRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\x17\n\x15\x44\x65leteProjectResponse\"\xe0\x01\n\x05Token\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x17.archloom.v1.TokenScopeR\x05scope\x12\x1a\n\x08strategy\x18\x03 \x01(\tR\x08strategy\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"u\n\x12\x43reateTokenRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12(\n\x05token\x18\x02 \x01(\x0b\x32\x12.archloom.v1.TokenR\x05token\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"W\n\x13\x43reateTokenResponse\x12(\n\x05token\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"g\n\x11ListTokensRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b\x32\x12.archloom.v1.TokenR\x06tokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x12RevokeTokenRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"\x15\n\x13RevokeTokenResponse\"x\n\x12RotateTokenRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12/\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05grace\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"W\n\x13RotateTokenResponse\x12(\n\x05token\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret\"S\n\x06Member\x12\x1c\n\tprincipal\x18\x01 \x01(\tR\tprincipal\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x17.archloom.v1.MemberRoleR\x04role\"v\n\x10SetMemberRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12+\n\x06member\x18\x02 \x01(\x0b\x32\x13.archloom.v1.MemberR\x06member\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"@\n\x11SetMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x13.archloom.v1.MemberR\x06member\"h\n\x12ListMembersRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"l\n\x13ListMembersResponse\x12-\n\x07members\x18\x01 \x03(\x0b\x32\x13.archloom.v1.MemberR\x07members\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"j\n\x13RemoveMemberRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1c\n\tprincipal\x18\x02 \x01(\tR\tprincipal\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"\x16\n\x14RemoveMemberResponse*\xa3\x01\n\nTokenScope\x12\x1b\n\x17TOKEN_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOKEN_SCOPE_VIEWER\x10\x01\x12\x14\n\x10TOKEN_SCOPE_USER\x10\x02\x12\x15\n\x11TOKEN_SCOPE_ADMIN\x10\x03\x12\x19\n\x15TOKEN_SCOPE_EVALUATOR\x10\x04\x12\x18\n\x14TOKEN_SCOPE_STRATEGY\x10\x05*n\n\nMemberRole\x12\x1b\n\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x16\n\x12MEMBER_ROLE_VIEWER\x10\x01\x12\x14\n\x10MEMBER_ROLE_USER\x10\x02\x12\x15\n\x11MEMBER_ROLE_ADMIN\x10\x03\x32\xf2\x07\n\x0c\x41\x64minService\x12V\n\rCreateProject\x12!.archloom.v1.CreateProjectRequest\x1a\".archloom.v1.CreateProjectResponse\x12M\n\nGetProject\x12\x1e.archloom.v1.GetProjectRequest\x1a\x1f.archloom.v1.GetProjectResponse\x12S\n\x0cListProjects\x12 .archloom.v1.ListProjectsRequest\x1a!.archloom.v1.ListProjectsResponse\x12V\n\rUpdateProject\x12!.archloom.v1.UpdateProjectRequest\x1a\".archloom.v1.UpdateProjectResponse\x12V\n\rDeleteProject\x12!.archloom.v1.DeleteProjectRequest\x1a\".archloom.v1.DeleteProjectResponse\x12P\n\x0b\x43reateToken\x12\x1f.archloom.v1.CreateTokenRequest\x1a .archloom.v1.CreateTokenResponse\x12M\n\nListTokens\x12\x1e.archloom.v1.ListTokensRequest\x1a\x1f.archloom.v1.ListTokensResponse\x12P\n\x0bRotateToken\x12\x1f.archloom.v1.RotateTokenRequest\x1a .archloom.v1.RotateTokenResponse\x12P\n\x0bRevokeToken\x12\x1f.archloom.v1.RevokeTokenRequest\x1a .archloom.v1.RevokeTokenResponse\x12J\n\tSetMember\x12\x1d.archloom.v1.SetMemberRequest\x1a\x1e.archloom.v1.SetMemberResponse\x12P\n\x0bListMembers\x12\x1f.archloom.v1.ListMembersRequest\x1a .archloom.v1.ListMembersResponse\x12S\n\x0cRemoveMember\x12 .archloom.v1.RemoveMemberRequest\x1a!.archloom.v1.RemoveMemberResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'archloom.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOKENSCOPE']._serialized_start=2089
-  _globals['_TOKENSCOPE']._serialized_end=2252
-  _globals['_QUOTAS']._serialized_start=108
-  _globals['_QUOTAS']._serialized_end=253
-  _globals['_PROJECT']._serialized_start=256
-  _globals['_PROJECT']._serialized_end=470
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=473
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=605
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=607
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=678
-  _globals['_GETPROJECTREQUEST']._serialized_start=680
-  _globals['_GETPROJECTREQUEST']._serialized_end=719
-  _globals['_GETPROJECTRESPONSE']._serialized_start=721
-  _globals['_GETPROJECTRESPONSE']._serialized_end=789
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=791
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=872
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=874
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=986
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=989
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1151
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1153
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1224
-  _globals['_DELETEPROJECTREQUEST']._serialized_start=1226
-  _globals['_DELETEPROJECTREQUEST']._serialized_end=1319
-  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1321
-  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1344
-  _globals['_TOKEN']._serialized_start=1347
-  _globals['_TOKEN']._serialized_end=1571
-  _globals['_CREATETOKENREQUEST']._serialized_start=1573
-  _globals['_CREATETOKENREQUEST']._serialized_end=1690
-  _globals['_CREATETOKENRESPONSE']._serialized_start=1692
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1779
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1781
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1884
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1886
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1990
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1992
-  _globals['_REVOKETOKENREQUEST']._serialized_end=2063
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=2065
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=2086
-  _globals['_ADMINSERVICE']._serialized_start=2255
-  _globals['_ADMINSERVICE']._serialized_end=2940
+  _globals['_TOKENSCOPE']._serialized_start=2951
+  _globals['_TOKENSCOPE']._serialized_end=3114
+  _globals['_MEMBERROLE']._serialized_start=3116
+  _globals['_MEMBERROLE']._serialized_end=3226
+  _globals['_QUOTAS']._serialized_start=140
+  _globals['_QUOTAS']._serialized_end=285
+  _globals['_PROJECT']._serialized_start=288
+  _globals['_PROJECT']._serialized_end=502
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=505
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=637
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=639
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=710
+  _globals['_GETPROJECTREQUEST']._serialized_start=712
+  _globals['_GETPROJECTREQUEST']._serialized_end=751
+  _globals['_GETPROJECTRESPONSE']._serialized_start=753
+  _globals['_GETPROJECTRESPONSE']._serialized_end=821
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=823
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=904
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=906
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=1018
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1021
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1183
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1185
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1256
+  _globals['_DELETEPROJECTREQUEST']._serialized_start=1258
+  _globals['_DELETEPROJECTREQUEST']._serialized_end=1351
+  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1353
+  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1376
+  _globals['_TOKEN']._serialized_start=1379
+  _globals['_TOKEN']._serialized_end=1603
+  _globals['_CREATETOKENREQUEST']._serialized_start=1605
+  _globals['_CREATETOKENREQUEST']._serialized_end=1722
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1724
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1811
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1813
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1916
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1918
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=2022
+  _globals['_REVOKETOKENREQUEST']._serialized_start=2024
+  _globals['_REVOKETOKENREQUEST']._serialized_end=2095
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=2097
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=2118
+  _globals['_ROTATETOKENREQUEST']._serialized_start=2120
+  _globals['_ROTATETOKENREQUEST']._serialized_end=2240
+  _globals['_ROTATETOKENRESPONSE']._serialized_start=2242
+  _globals['_ROTATETOKENRESPONSE']._serialized_end=2329
+  _globals['_MEMBER']._serialized_start=2331
+  _globals['_MEMBER']._serialized_end=2414
+  _globals['_SETMEMBERREQUEST']._serialized_start=2416
+  _globals['_SETMEMBERREQUEST']._serialized_end=2534
+  _globals['_SETMEMBERRESPONSE']._serialized_start=2536
+  _globals['_SETMEMBERRESPONSE']._serialized_end=2600
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=2602
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=2706
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=2708
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=2816
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=2818
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=2924
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=2926
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=2948
+  _globals['_ADMINSERVICE']._serialized_start=3229
+  _globals['_ADMINSERVICE']._serialized_end=4239
 # @@protoc_insertion_point(module_scope)

@@ -70,10 +70,30 @@ class AdminServiceStub:
                 request_serializer=archloom_dot_v1_dot_admin__pb2.ListTokensRequest.SerializeToString,
                 response_deserializer=archloom_dot_v1_dot_admin__pb2.ListTokensResponse.FromString,
                 _registered_method=True)
+        self.RotateToken = channel.unary_unary(
+                '/archloom.v1.AdminService/RotateToken',
+                request_serializer=archloom_dot_v1_dot_admin__pb2.RotateTokenRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_admin__pb2.RotateTokenResponse.FromString,
+                _registered_method=True)
         self.RevokeToken = channel.unary_unary(
                 '/archloom.v1.AdminService/RevokeToken',
                 request_serializer=archloom_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=archloom_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.SetMember = channel.unary_unary(
+                '/archloom.v1.AdminService/SetMember',
+                request_serializer=archloom_dot_v1_dot_admin__pb2.SetMemberRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_admin__pb2.SetMemberResponse.FromString,
+                _registered_method=True)
+        self.ListMembers = channel.unary_unary(
+                '/archloom.v1.AdminService/ListMembers',
+                request_serializer=archloom_dot_v1_dot_admin__pb2.ListMembersRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_admin__pb2.ListMembersResponse.FromString,
+                _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/archloom.v1.AdminService/RemoveMember',
+                request_serializer=archloom_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_admin__pb2.RemoveMemberResponse.FromString,
                 _registered_method=True)
 
 
@@ -123,7 +143,33 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateToken(self, request, context):
+        """A new secret for the same token; the old one stays valid for the grace that is asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMember(self, request, context):
+        """Gives a principal of the identity provider a role in a project, in place of any it had.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMembers(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveMember(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,10 +213,30 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=archloom_dot_v1_dot_admin__pb2.ListTokensRequest.FromString,
                     response_serializer=archloom_dot_v1_dot_admin__pb2.ListTokensResponse.SerializeToString,
             ),
+            'RotateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateToken,
+                    request_deserializer=archloom_dot_v1_dot_admin__pb2.RotateTokenRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_admin__pb2.RotateTokenResponse.SerializeToString,
+            ),
             'RevokeToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeToken,
                     request_deserializer=archloom_dot_v1_dot_admin__pb2.RevokeTokenRequest.FromString,
                     response_serializer=archloom_dot_v1_dot_admin__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'SetMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMember,
+                    request_deserializer=archloom_dot_v1_dot_admin__pb2.SetMemberRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_admin__pb2.SetMemberResponse.SerializeToString,
+            ),
+            'ListMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMembers,
+                    request_deserializer=archloom_dot_v1_dot_admin__pb2.ListMembersRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_admin__pb2.ListMembersResponse.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=archloom_dot_v1_dot_admin__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_admin__pb2.RemoveMemberResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -374,6 +440,33 @@ class AdminService:
             _registered_method=True)
 
     @staticmethod
+    def RotateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.AdminService/RotateToken',
+            archloom_dot_v1_dot_admin__pb2.RotateTokenRequest.SerializeToString,
+            archloom_dot_v1_dot_admin__pb2.RotateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RevokeToken(request,
             target,
             options=(),
@@ -390,6 +483,87 @@ class AdminService:
             '/archloom.v1.AdminService/RevokeToken',
             archloom_dot_v1_dot_admin__pb2.RevokeTokenRequest.SerializeToString,
             archloom_dot_v1_dot_admin__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.AdminService/SetMember',
+            archloom_dot_v1_dot_admin__pb2.SetMemberRequest.SerializeToString,
+            archloom_dot_v1_dot_admin__pb2.SetMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.AdminService/ListMembers',
+            archloom_dot_v1_dot_admin__pb2.ListMembersRequest.SerializeToString,
+            archloom_dot_v1_dot_admin__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.AdminService/RemoveMember',
+            archloom_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+            archloom_dot_v1_dot_admin__pb2.RemoveMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,

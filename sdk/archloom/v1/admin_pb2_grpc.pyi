@@ -40,7 +40,13 @@ class AdminServiceStub:
     DeleteProject: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DeleteProjectRequest, _admin_pb2.DeleteProjectResponse]
     CreateToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]
     ListTokens: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]
+    RotateToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RotateTokenRequest, _admin_pb2.RotateTokenResponse]
+    """A new secret for the same token; the old one stays valid for the grace that is asked for."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]
+    SetMember: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetMemberRequest, _admin_pb2.SetMemberResponse]
+    """Gives a principal of the identity provider a role in a project, in place of any it had."""
+    ListMembers: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListMembersRequest, _admin_pb2.ListMembersResponse]
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberResponse]
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -54,7 +60,13 @@ class AdminServiceAsyncStub(AdminServiceStub):
     DeleteProject: _aio.UnaryUnaryMultiCallable[_admin_pb2.DeleteProjectRequest, _admin_pb2.DeleteProjectResponse]  # type: ignore[assignment]
     CreateToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]  # type: ignore[assignment]
     ListTokens: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]  # type: ignore[assignment]
+    RotateToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateTokenRequest, _admin_pb2.RotateTokenResponse]  # type: ignore[assignment]
+    """A new secret for the same token; the old one stays valid for the grace that is asked for."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _admin_pb2.RevokeTokenResponse]  # type: ignore[assignment]
+    SetMember: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetMemberRequest, _admin_pb2.SetMemberResponse]  # type: ignore[assignment]
+    """Gives a principal of the identity provider a role in a project, in place of any it had."""
+    ListMembers: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListMembersRequest, _admin_pb2.ListMembersResponse]  # type: ignore[assignment]
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberResponse]  # type: ignore[assignment]
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Projects, who may use them, and how much."""
@@ -109,10 +121,40 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.ListTokensResponse, _abc.Awaitable[_admin_pb2.ListTokensResponse]]: ...
 
     @_abc_1.abstractmethod
+    def RotateToken(
+        self,
+        request: _admin_pb2.RotateTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RotateTokenResponse, _abc.Awaitable[_admin_pb2.RotateTokenResponse]]:
+        """A new secret for the same token; the old one stays valid for the grace that is asked for."""
+
+    @_abc_1.abstractmethod
     def RevokeToken(
         self,
         request: _admin_pb2.RevokeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RevokeTokenResponse, _abc.Awaitable[_admin_pb2.RevokeTokenResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetMember(
+        self,
+        request: _admin_pb2.SetMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SetMemberResponse, _abc.Awaitable[_admin_pb2.SetMemberResponse]]:
+        """Gives a principal of the identity provider a role in a project, in place of any it had."""
+
+    @_abc_1.abstractmethod
+    def ListMembers(
+        self,
+        request: _admin_pb2.ListMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListMembersResponse, _abc.Awaitable[_admin_pb2.ListMembersResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _admin_pb2.RemoveMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RemoveMemberResponse, _abc.Awaitable[_admin_pb2.RemoveMemberResponse]]: ...
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

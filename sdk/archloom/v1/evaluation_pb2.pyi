@@ -246,7 +246,11 @@ class LeasedTrial(_message.Message):
     @_builtins.property
     def fidelity(self) -> _common_pb2.Fidelity: ...
     @_builtins.property
-    def max_duration(self) -> _duration_pb2.Duration: ...
+    def max_duration(self) -> _duration_pb2.Duration:
+        """What the trial may still take: its limit less the time of earlier attempts. Unset sets no limit.
+        What is left of the trial's max_duration: all its attempts share it.
+        """
+
     @_builtins.property
     def checkpoint(self) -> _common_pb2.ArtifactRef:
         """Where to go on from: an earlier attempt's, a lower rung's, or for TEST and EXPORT the finalist's weights."""

@@ -1123,7 +1123,7 @@ class Event(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def trial(self) -> _trial_pb2.Trial:
-        """The trial as it stood, for events about one."""
+        """The trial as it stood, for events about one. Its curve comes once: a TRIAL_MEASURED event has the new points, the others none."""
 
     def __init__(
         self,

@@ -178,7 +178,8 @@ class ExperimentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchExperiment(self, request, context):
-        """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset.
+        """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset. The stream
+        ends when the experiment has ended and everything was told.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

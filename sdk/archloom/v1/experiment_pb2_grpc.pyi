@@ -50,7 +50,9 @@ class ExperimentServiceStub:
     DeleteExperiment: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]
     """Deletes an ended experiment with its trials and events. A running one is FAILED_PRECONDITION."""
     WatchExperiment: _grpc.UnaryStreamMultiCallable[_experiment_pb2.WatchExperimentRequest, _experiment_pb2.WatchExperimentResponse]
-    """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset."""
+    """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset. The stream
+    ends when the experiment has ended and everything was told.
+    """
     GetFront: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.GetFrontRequest, _experiment_pb2.GetFrontResponse]
     """Trials that no other trial of the same fidelity dominates."""
     GetReport: _grpc.UnaryUnaryMultiCallable[_experiment_pb2.GetReportRequest, _experiment_pb2.GetReportResponse]
@@ -84,7 +86,9 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     DeleteExperiment: _aio.UnaryUnaryMultiCallable[_experiment_pb2.DeleteExperimentRequest, _experiment_pb2.DeleteExperimentResponse]  # type: ignore[assignment]
     """Deletes an ended experiment with its trials and events. A running one is FAILED_PRECONDITION."""
     WatchExperiment: _aio.UnaryStreamMultiCallable[_experiment_pb2.WatchExperimentRequest, _experiment_pb2.WatchExperimentResponse]  # type: ignore[assignment]
-    """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset."""
+    """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset. The stream
+    ends when the experiment has ended and everything was told.
+    """
     GetFront: _aio.UnaryUnaryMultiCallable[_experiment_pb2.GetFrontRequest, _experiment_pb2.GetFrontResponse]  # type: ignore[assignment]
     """Trials that no other trial of the same fidelity dominates."""
     GetReport: _aio.UnaryUnaryMultiCallable[_experiment_pb2.GetReportRequest, _experiment_pb2.GetReportResponse]  # type: ignore[assignment]
@@ -175,7 +179,9 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_pb2.WatchExperimentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_experiment_pb2.WatchExperimentResponse], _abc.AsyncIterator[_experiment_pb2.WatchExperimentResponse]]:
-        """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset."""
+        """The event log from a sequence number on, and then live. Resuming from any token misses nothing, or says so with a reset. The stream
+        ends when the experiment has ended and everything was told.
+        """
 
     @_abc_1.abstractmethod
     def GetFront(

@@ -676,12 +676,17 @@ class EvaluatorDescription(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     SETTINGS_SCHEMA_FIELD_NUMBER: _builtins.int
     BATCHED_FIELD_NUMBER: _builtins.int
+    EXPORTS_FIELD_NUMBER: _builtins.int
+    FIDELITIES_FIELD_NUMBER: _builtins.int
+    RECIPE_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """"train", "table"."""
     version: _builtins.str
     summary: _builtins.str
     batched: _builtins.bool
     """Trials are short: many travel in one lease."""
+    recipe: _builtins.bool
+    """Settings of this name may be decisions of a space's recipe. Without it a recipe's names are not checked."""
     @_builtins.property
     def task_kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -690,6 +695,14 @@ class EvaluatorDescription(_message.Message):
 
     @_builtins.property
     def settings_schema(self) -> _struct_pb2.Struct: ...
+    @_builtins.property
+    def exports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Formats that finalists can be exported to."""
+
+    @_builtins.property
+    def fidelities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of Fidelity that mean something to it ("epochs", "data_fraction"). Empty: every field."""
+
     def __init__(
         self,
         *,
@@ -700,10 +713,13 @@ class EvaluatorDescription(_message.Message):
         metrics: _abc.Iterable[_builtins.str] | None = ...,
         settings_schema: _struct_pb2.Struct | None = ...,
         batched: _builtins.bool = ...,
+        exports: _abc.Iterable[_builtins.str] | None = ...,
+        fidelities: _abc.Iterable[_builtins.str] | None = ...,
+        recipe: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings_schema", b"settings_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "kind", b"kind", "metrics", b"metrics", "settings_schema", b"settings_schema", "summary", b"summary", "task_kinds", b"task_kinds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "exports", b"exports", "fidelities", b"fidelities", "kind", b"kind", "metrics", b"metrics", "recipe", b"recipe", "settings_schema", b"settings_schema", "summary", b"summary", "task_kinds", b"task_kinds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

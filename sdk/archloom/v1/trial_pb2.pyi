@@ -176,7 +176,7 @@ class Trial(_message.Message):
     state: Global___TrialState.ValueType
     role: Global___TrialRole.ValueType
     graph_digest: _builtins.str
-    """Digest of the canonical graph: equal networks have equal digests."""
+    """Digest of the canonical graph: equal networks have equal digests. Empty where the evaluator builds nothing ("table")."""
     seed: _builtins.int
     attempt: _builtins.int
     """Grows with each lease, from 1; 0 before the first."""

@@ -107,7 +107,16 @@ class Registry:
     def __init__(self) -> None:
         self.table = EvaluatorInfo("table", "1", "cpu", (), (), {}, True)
         self.train = EvaluatorInfo(
-            "train", "1", "cpu", ("classification",), ("val_accuracy", "val_loss"), {}, False
+            "train",
+            "1",
+            "cpu",
+            ("classification",),
+            ("val_accuracy", "val_loss"),
+            {"properties": {"optimizer": {"enum": ["adamw", "sgd"]}, "learning_rate": {"type": "number"}}},
+            False,
+            exports=("onnx",),
+            fidelities=("epochs", "data_fraction"),
+            recipe=True,
         )
         self.digits = DatasetInfo("digits", "classification", (1, 8, 8), 10, "d" * 64)
 

@@ -59,6 +59,13 @@ async def test_every_fault_is_told_at_once(world: Any) -> None:
     assert "'val_accuracy'" in found["objectives[0].metric"]
 
 
+def decide(spec: experiment_pb2.ExperimentSpec, name: str, value: str) -> None:
+    """Let the recipe choose between the evaluator's default and ``value``."""
+    binding = spec.space.space.recipe.add(name=name)
+    for text in ("adamw", value):
+        binding.value.domain.choice.values.add(text=text)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -73,6 +80,13 @@ async def test_every_fault_is_told_at_once(world: Any) -> None:
         (lambda s: setattr(s.fallback, "name", "nobody"), "fallback.name"),
         (lambda s: setattr(s, "parallelism", 1_000_000), "parallelism"),
         (lambda s: s.trial.max_duration.FromSeconds(-1), "trial.max_duration"),
+        (lambda s: s.finalists.exports.append("tflite"), "finalists.exports[0]"),
+        (lambda s: setattr(s.fidelity, "resolution_fraction", 0.5), "fidelity.resolution_fraction"),
+        (lambda s: s.finalists.fidelity.proxies.append("synflow"), "finalists.fidelity.proxies"),
+        (lambda s: s.task.settings.update({"clases": 10}), "task.settings.clases"),
+        (lambda s: s.task.settings.update({"classes": 3}), "task.settings.classes"),
+        (lambda s: decide(s, "learning_rat", "lr"), "space.space.recipe.learning_rat"),
+        (lambda s: decide(s, "optimizer", "adagrad"), "space.space.recipe.optimizer"),
     ],
 )
 async def test_each_fault_names_its_field(world: Any, change: Any, field: str) -> None:
