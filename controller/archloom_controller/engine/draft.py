@@ -60,6 +60,7 @@ class Draft:
         self.next_trial: int = experiment["next_trial"]
         #: New trials that wait for a worker.
         self.ready = 0
+        self._made: dict[str, Document] = {}
         #: Trials whose end this step sequences, for metrics.
         self.ends: list[Document] = []
         self.write = StepWrite(
@@ -226,6 +227,10 @@ class Draft:
     ) -> Document:
         """Make a trial. ``known`` is a trial whose equal result answers it, now or when it has ended."""
         row = self._new(vetted, role, seed=seed, fidelity=fidelity, **more)
+        if "cache_key" in row:
+            # The store does not know yet what this very step makes.
+            known = known or self._made.get(row["cache_key"])
+            self._made.setdefault(row["cache_key"], row)
         self.counters["live"] += 1
         self.counters["reserved"] += row["reserved"]
         if role in _CHARGED:

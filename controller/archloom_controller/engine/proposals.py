@@ -13,7 +13,7 @@ from archloom_controller.engine.controls import Candidate
 from archloom_controller.engine.draft import Draft
 from archloom_controller.engine.parts import Parts
 from archloom_controller.engine.vetting import Vetted, Vetting
-from archloom_controller.store.layout import COMPLETED, JOINED, Document
+from archloom_controller.store.layout import COMPLETED, Document
 
 #: Proposals refused in a row before the strategy counts as exhausted.
 MAX_REFUSED = 1000
@@ -57,9 +57,7 @@ async def accept(
             continue
         refused = 0
         repeated.add(each.repeat_key)
-        row = _create(draft, each, sources, known)
-        if each.cache_key and row["state"] != JOINED:
-            known.setdefault(each.cache_key, row)
+        _create(draft, each, sources, known)
     draft.fields["refused"] = refused
     if refused >= MAX_REFUSED:
         draft.fields["exhausted"] = f"{refused:,} proposals in a row were refused"
@@ -98,9 +96,7 @@ def _refusal(
     return "", ""
 
 
-def _create(
-    draft: Draft, wanted: _Wanted, sources: dict[int, Document], known: dict[str, Document]
-) -> Document:
+def _create(draft: Draft, wanted: _Wanted, sources: dict[int, Document], known: dict[str, Document]) -> None:
     proposal = wanted.proposal
     more: Document = {"dup_key": wanted.repeat_key, "ordinal": wanted.ordinal}
     if wanted.cache_key:
@@ -112,7 +108,7 @@ def _create(
     if proposal.resume_from:
         more["resume_from"] = proposal.resume_from
         more["checkpoint"] = sources[proposal.resume_from]["checkpoint"]
-    return draft.create(
+    draft.create(
         wanted.vetted,
         TrialRole.TRIAL_ROLE_SEARCH,
         seed=draft.frame.spec.seed,
@@ -142,15 +138,13 @@ async def add_controls(parts: Parts, draft: Draft, controls: Sequence[Candidate]
         more: Document = {"dup_key": repeat_key}
         if cache_key:
             more["cache_key"] = cache_key
-        row = draft.create(
+        draft.create(
             vetted,
             TrialRole.TRIAL_ROLE_CONTROL,
             seed=frame.spec.seed,
             known=joinable(draft, known.get(cache_key or "")),
             **more,
         )
-        if cache_key and row["state"] != JOINED:
-            known.setdefault(cache_key, row)
 
 
 async def take_inbox(parts: Parts, draft: Draft, vetting: Vetting, *, searching: bool) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from archloom.errors import AlreadyExists, InvalidInput, WrongState
 from archloom.space import Architecture
 from archloom.v1 import common_pb2, evaluation_pb2, experiment_pb2, strategy_pb2, trial_pb2
+from archloom_controller.engine.seeds import generator
 from google.protobuf.field_mask_pb2 import FieldMask
 
 NAME = "projects/p/experiments/search"
@@ -161,14 +162,56 @@ async def test_an_equal_result_of_the_project_answers_from_the_cache(world: Any)
     assert all(t.cache_hit and t.device_seconds == 1.0 for t in two)
 
 
+def propose_what_the_controls_are(world: Any) -> None:
+    """The strategy's k-th trial is the k-th control's equal, so that one waits for the other."""
+    made = [0]
+
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+        response.proposals.SetInParent()
+        for _ in range(request.count):
+            rng = generator(1, "control", made[0])
+            response.proposals.proposals.add().architecture.CopyFrom(
+                world.gateway.space.sample(rng).to_proto()
+            )
+            made[0] += 1
+        return response
+
+    world.gateway.answer = answer
+
+
 async def test_equal_trials_in_flight_are_joined(world: Any) -> None:
-    await world.create(trials=20, parallelism=20, share=0.5, cache=True)
-    await world.until(lambda e: e.trials_charged == 20)
-    joined = await world.listed(states=[trial_pb2.TRIAL_STATE_JOINED])
-    # 16 x 16 architectures, so force one: a control drawn equal to a search trial may not occur by itself.
-    experiment = await world.work()
-    assert experiment.trials.completed == 20
-    assert experiment.trials.cache_hits == len(joined)
+    propose_what_the_controls_are(world)
+    await world.create(trials=8, parallelism=8, share=0.5, cache=True)
+    await world.until(lambda e: e.trials_charged == 8)
+    assert len(await world.listed(states=[trial_pb2.TRIAL_STATE_JOINED])) == 4
+    leased = await world.lease()
+    assert len(leased) == 4
+    await world.complete(leased)
+    experiment = await world.until(lambda e: e.state == experiment_pb2.EXPERIMENT_STATE_SUCCEEDED)
+    assert (experiment.trials.completed, experiment.trials.cache_hits) == (8, 4)
+    assert experiment.device_seconds_charged == 4.0
+    trials = await world.listed()
+    values = {t.number: t.metrics[0].value for t in trials}
+    joined = [t for t in trials if t.cache_hit]
+    equal = {t.architecture.SerializeToString(deterministic=True): t for t in trials if not t.cache_hit}
+    for trial in joined:
+        leader = equal[trial.architecture.SerializeToString(deterministic=True)]
+        assert values[trial.number] == values[leader.number]
+
+
+async def test_a_joined_trial_is_evaluated_itself_when_its_leader_fails(world: Any) -> None:
+    propose_what_the_controls_are(world)
+    await world.create(trials=2, parallelism=2, share=0.5, cache=True)
+    await world.until(lambda e: e.trials_charged == 2)
+    leader = await world.lease()
+    assert len(leader) == 1
+    await world.fail(leader, common_pb2.FAILURE_REASON_CANNOT_BUILD)
+    follower = await world.lease(wait=10)
+    assert follower[0].trial != leader[0].trial
+    await world.complete(follower)
+    experiment = await world.until(lambda e: e.state == experiment_pb2.EXPERIMENT_STATE_SUCCEEDED)
+    assert (experiment.trials.completed, experiment.trials.failed) == (1, 1)
 
 
 async def test_pause_sets_ready_trials_aside_and_yields_running_ones(world: Any) -> None:
