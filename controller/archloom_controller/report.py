@@ -127,7 +127,8 @@ def _finalist(
     values = [row["metrics"][name] for row in ended if name in row["metrics"]]
     if values:
         message.validation_mean = statistics.fmean(values)
-        message.validation_stddev = statistics.stdev(values) if len(values) > 1 else 0.0
+    if len(values) > 1:
+        message.validation_stddev = statistics.stdev(values)
     tested = [scores[row["n"]] for row in ended if row["n"] in scores]
     on_test = [each[test_metric(name)] for each in tested if test_metric(name) in each]
     if on_test:

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--concurrency must be at least 1")
     log_to_stderr()
 
+    from archloom.client.connection import trusted_certificates
+    from archloom.errors import InvalidInput
     from pydantic import ValidationError
 
     from archloom_evaluators.settings import worker_settings
@@ -34,8 +36,12 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         settings = worker_settings()
+        trusted_certificates()
     except ValidationError as error:
         print(f"archloom worker: {explain('ARCHLOOM', error)}", file=sys.stderr)
+        return 1
+    except InvalidInput as error:
+        print(f"archloom worker: {error}", file=sys.stderr)
         return 1
     problem = unreachable(settings.server, settings.broker_url)
     if problem:
@@ -69,7 +75,7 @@ def unreachable(server: str, broker_url: str) -> str:
 
 def _addresses(server: str) -> list[str]:
     """Several controllers stand as gRPC writes them: ``ipv4:HOST:PORT,HOST:PORT``."""
-    return server.removeprefix("ipv4:").removeprefix("ipv6:").split(",")
+    return server.rpartition("://")[2].removeprefix("ipv4:").removeprefix("ipv6:").split(",")
 
 
 def _problem(address: str) -> str:

@@ -16,11 +16,10 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ARCHLOOM_", extra="ignore")
 
-    server: str = Field(default="127.0.0.1:7461", description="HOST:PORT of the controller.")
-    token: str = Field(default="", description="Sent with every call when it is set.")
-    tls_roots: Path | None = Field(
-        default=None, description="PEM file of trusted roots; when set, calls go over TLS."
+    server: str = Field(
+        default="127.0.0.1:7461", description="HOST:PORT of the controller; https://HOST:PORT for TLS."
     )
+    token: str = Field(default="", description="Sent with every call when it is set.")
     broker_url: str = Field(default="redis://127.0.0.1:6379/0", description="The Celery broker.")
     device_class: str = Field(
         default="cpu", pattern=r"^[a-z][a-z0-9_.-]{0,62}$", description="The work this worker takes."

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from archloom_strategies.enumeration import members_of
 
-#: : Draws for one proposal until a new one comes; then what is left of a small space is listed, and a large
+#: Draws for one proposal until a new one comes; then what is left of a small space is listed, and a large
 #: space gives one proposal fewer.
 TRIES = 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections import Counter
 from typing import Any
 
@@ -18,12 +19,15 @@ from archloom_controller.store import Store
 from archloom_controller.strategies.gateway import Gateway
 from archloom_controller.strategies.plugin import Plugin
 
+#: A worker that says nothing for so long is no longer listed; an idle one tells of itself every ten seconds.
+SILENT = datetime.timedelta(seconds=60)
+
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     def __init__(self, kept: RegistryStore, gateway: Gateway, store: Store, clock: Clock) -> None:
         self._kept = kept
         self._gateway = gateway
-        self._workers = store.presence.workers
+        self._presence = store.presence
         self._queues = store.trials.queues
         self._once = store.requests.once
         self._clock = clock
@@ -145,6 +149,11 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
             raise InvalidInput(faults)
         await self._kept.keep_evaluators(request)
         return registry_pb2.RegisterEvaluatorResponse()
+
+    async def _workers(self) -> list[dict[str, Any]]:
+        """Those that were heard of lately. For people alone: leases are lost by renewal numbers."""
+        since = self._clock.now() - SILENT
+        return [row for row in await self._presence.workers() if row["heartbeat_time"] >= since]
 
 
 def _strategy(plugin: Plugin) -> registry_pb2.Strategy:

@@ -11,10 +11,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+from archloom.client import connection
 from archloom.v1 import (
     artifact_pb2,
     artifact_pb2_grpc,
@@ -43,18 +43,19 @@ Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 
 
-def open_channel(server: str, tls_roots: Path | None = None) -> grpc.Channel:
-    """A channel to the controller; the name is resolved and dialled at the first call."""
-    options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MESSAGE_BYTES),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.keepalive_time_ms", 30_000),
-    ]
-    if tls_roots is None:
-        return grpc.insecure_channel(server, options=options)
-    credentials = grpc.ssl_channel_credentials(tls_roots.read_bytes())
-    return grpc.secure_channel(server, credentials, options=options)
+def open_channel(server: str) -> grpc.Channel:
+    """A channel to the controller, as the client opens it, dialled at the first call.
+
+    Raises InvalidInput.
+    """
+    return connection.open_channel(
+        server,
+        {
+            "grpc.max_receive_message_length": MESSAGE_BYTES,
+            "grpc.max_send_message_length": MESSAGE_BYTES,
+            "grpc.max_reconnect_backoff_ms": 2000,
+        },
+    )
 
 
 class Api:

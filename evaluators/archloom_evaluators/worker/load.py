@@ -53,6 +53,8 @@ def _gpu_share(working: bool) -> float | None:
         return None
     try:
         return min(1.0, float(torch.cuda.utilization()) / 100.0)
-    except ModuleNotFoundError:
-        # The driver's Python library is not installed: the GPU counts as busy while an attempt runs.
+    except Exception as error:
+        # NVML is not there, or has an error of its own class. A reading must not cost a heartbeat: the GPU
+        # counts as busy while an attempt runs.
+        log.debug("the GPU's busy share cannot be read: %s", error)
         return 1.0 if working else 0.0

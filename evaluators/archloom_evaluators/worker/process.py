@@ -41,7 +41,7 @@ class WorkerProcess:
         self.settings = settings
         self.stop = stop
         self.registry = registry or installed_registry()
-        self.channel = open_channel(settings.server, settings.tls_roots)
+        self.channel = open_channel(settings.server)
         self.api = Api(self.channel, worker_id(), token=settings.token, stop=stop)
         labels = {"host": socket.gethostname()[:60], "process": str(os.getpid())}
         self._registration = threading.Lock()

@@ -6,7 +6,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -105,29 +105,36 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def open_channel(server: str) -> grpc.Channel:
+def open_channel(server: str, further: Mapping[str, int] | None = None) -> grpc.Channel:
     """A channel to ``HOST:PORT`` in the clear, or to ``https://HOST:PORT`` over TLS.
 
-    ARCHLOOM_TLS_CA names a file with the certificates to trust in place of the system's.
+    ARCHLOOM_TLS_CA names a file with the certificates to trust in place of the system's. ``further`` are more
+    of gRPC's options. Raises InvalidInput.
     """
-    options = [
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    options = {
+        "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+        "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         # A watch may be silent for long: pings tell a dead peer from a quiet one.
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-    ]
+        "grpc.keepalive_time_ms": 30_000,
+        "grpc.keepalive_timeout_ms": 10_000,
+        **(further or {}),
+    }
     scheme, separator, address = server.rpartition("://")
     if not separator or scheme == "http":
-        return grpc.insecure_channel(address, options)
+        return grpc.insecure_channel(address, list(options.items()))
     if scheme != "https":
         raise InvalidInput([Violation("server", f"{server!r} must be HOST:PORT or https://HOST:PORT")])
+    credentials = grpc.ssl_channel_credentials(trusted_certificates())
+    return grpc.secure_channel(address, credentials, list(options.items()))
+
+
+def trusted_certificates() -> bytes | None:
+    """What ARCHLOOM_TLS_CA names; None, the system's, where it is not set. Raises InvalidInput."""
     authority = os.environ.get("ARCHLOOM_TLS_CA")
-    roots = None
-    if authority:
-        try:
-            with open(authority, "rb") as file:
-                roots = file.read()
-        except OSError as error:
-            raise InvalidInput([Violation("ARCHLOOM_TLS_CA", f"cannot be read: {error.strerror}")]) from None
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
+    if not authority:
+        return None
+    try:
+        with open(authority, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidInput([Violation("ARCHLOOM_TLS_CA", f"cannot be read: {error.strerror}")]) from None

@@ -1369,6 +1369,7 @@ class Finalist(_message.Message):
     """The search trial it comes from."""
     validation_mean: _builtins.float
     validation_stddev: _builtins.float
+    """Of several runs; one has none."""
     test_mean: _builtins.float
     """After the test opened. Of the first objective's metric on the test split."""
     @_builtins.property

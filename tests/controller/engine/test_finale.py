@@ -80,6 +80,7 @@ async def test_the_report_names_the_winner_by_mean_validation_and_its_test_score
     assert report.test.lower < report.test.value < report.test.upper
     assert report.winner_fixed_time.ToDatetime() <= report.test_opened_time.ToDatetime()
     assert report.winner_graph.nodes
+    assert all(finalist.validation_stddev > 0 for finalist in report.finalists)
     assert {m.name for m in report.winner_metrics} >= {"val_accuracy", "test_accuracy", "latency_ms"}
     assert report.control.matched_trials == 4
     assert report.control.controls.trials == 4
@@ -99,6 +100,8 @@ async def test_a_finalist_whose_runs_all_fail_cannot_win(world: Any) -> None:
     experiment = await world.get()
     assert experiment.state == experiment_pb2.EXPERIMENT_STATE_SUCCEEDED
     assert experiment.winner not in first
+    spreads = [finalist.HasField("validation_stddev") for finalist in (await world.report()).finalists]
+    assert spreads == [False, False], "one run has no spread"
     assert [t.role for t in await world.listed()].count(TEST) == 1
 
 

@@ -96,14 +96,23 @@ async def test_a_preset_is_shown_whole(stub: Any) -> None:
 async def test_workers_are_listed_as_their_heartbeats_tell(
     stub: Any, database: AsyncDatabase[dict[str, Any]]
 ) -> None:
-    now = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.UTC)
-    await Store(database).presence.renew_worker(
-        "host:1", device_class="cpu", labels={"rack": "a"}, busy_share=0.5, progress={"t": (1, 7)}, now=now
-    )
+    # MongoDB keeps milliseconds.
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    for name, silent_seconds in (("host:1", 0), ("host:2", 3600)):
+        await Store(database).presence.renew_worker(
+            name,
+            device_class="cpu",
+            labels={"rack": "a"},
+            busy_share=0.5,
+            progress={"t": (1, 7)},
+            now=now - datetime.timedelta(seconds=silent_seconds),
+        )
     (worker,) = (await stub.ListWorkers(registry_pb2.ListWorkersRequest())).workers
     assert (worker.name, worker.device_class, worker.attempts) == ("workers/host:1", "cpu", 1)
     assert (dict(worker.labels), worker.busy_share) == ({"rack": "a"}, 0.5)
     assert worker.heartbeat_time.ToDatetime(datetime.UTC) == now
+    (device,) = (await stub.ListDevices(registry_pb2.ListDevicesRequest())).devices
+    assert (device.name, device.workers) == ("devices/cpu", 1)
 
 
 async def test_a_strategy_is_registered_and_unregistered_once_each(stub: Any) -> None:

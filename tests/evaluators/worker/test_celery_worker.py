@@ -301,6 +301,7 @@ def test_a_killed_worker_leaves_no_process_behind(
             "no broker answers at redis://127.0.0.1:1/0",
         ),
         ({"ARCHLOOM_THREADS": "0"}, "threads"),
+        ({"ARCHLOOM_TLS_CA": "/no/such/file"}, "ARCHLOOM_TLS_CA"),
         ({"ARCHLOOM_METRICS_LISTEN": "nonsense"}, "ARCHLOOM_METRICS_LISTEN"),
     ],
 )
