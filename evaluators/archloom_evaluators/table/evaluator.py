@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from archloom.errors import ArchloomError
-from archloom.space import Architecture, Space, nasbench201
+from archloom.errors import InvalidInput
+from archloom.space import SpaceError
+from archloom.tables import Keys, Table, arch_keys, decision_keys, read_table
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archloom_evaluators.data.paths import Roots
@@ -21,7 +23,6 @@ from archloom_evaluators.failures import (
     classify,
 )
 from archloom_evaluators.settings import worker_settings
-from archloom_evaluators.table.csv_table import Table, Tables, header
 from archloom_evaluators.validation import explain
 
 Column = str
@@ -51,11 +52,10 @@ class TableSettings(BaseModel):
 
 @dataclass(frozen=True)
 class _Lookup:
-    """A context's settings, made ready: the key of an architecture and the two tables."""
+    """A context's settings, made ready: the key of an architecture and the table."""
 
     settings: TableSettings
-    key: Callable[[Architecture], tuple[str, ...]]
-    keys: tuple[str, ...]
+    keys: Keys
     table: Table
 
 
@@ -116,65 +116,52 @@ class TableEvaluator:
                 Reason.DATA, "the table's settings name no test_metrics, and this trial asks for them"
             )
         path = (self._roots or worker_settings().roots).resolve(settings.path)
-        if settings.key == "arch":
-            keys: tuple[str, ...] = ("arch",)
-            key: Callable[[Architecture], tuple[str, ...]] = _arch_key
-        else:
-            keys = _decision_columns(context.space, header(path))
-            key = _decision_key(keys)
-        return _Lookup(settings, key, keys, self._tables.get(path, keys, tuple(wanted.values())))
+        keys = arch_keys() if settings.key == "arch" else decision_keys(context.space)
+        return _Lookup(settings, keys, self._tables.get(path, keys, tuple(dict.fromkeys(wanted.values()))))
+
+
+class Tables:
+    """The tables this process has read. A file that changes is read again."""
+
+    def __init__(self, kept: int = 4) -> None:
+        self._kept = kept
+        self._tables: dict[tuple[object, ...], Table] = {}
+
+    def get(self, path: Path, keys: Keys, columns: tuple[str, ...]) -> Table:
+        """Raises EvaluationFailure with DATA."""
+        try:
+            status = path.stat()
+            wanted = (path, status.st_mtime_ns, status.st_size, keys.columns, columns)
+            if wanted not in self._tables:
+                if len(self._tables) >= self._kept:
+                    del self._tables[next(iter(self._tables))]
+                self._tables[wanted] = read_table(
+                    path, keys, columns, option="evaluator.settings", name=path.name
+                )
+            return self._tables[wanted]
+        except OSError as error:
+            raise EvaluationFailure(Reason.DATA, f"{path.name} cannot be read: {error}") from error
+        except InvalidInput as error:
+            raise EvaluationFailure(Reason.DATA, "; ".join(map(str, error.violations[:5]))) from error
 
 
 def _answer(job: Job, lookup: _Lookup) -> Outcome:
-    key = lookup.key(job.architecture)
+    try:
+        key = lookup.keys.of(job.architecture)
+    except SpaceError as error:
+        raise EvaluationFailure(
+            Reason.CANNOT_BUILD, f"not an architecture of nasbench201, which key: arch needs: {error}"
+        ) from error
     cells = lookup.table.cells.get(key)
     if cells is None:
-        shown = ", ".join(f"{name}={value}" for name, value in zip(lookup.keys, key, strict=True) if value)
+        named = zip(lookup.keys.columns, key, strict=True)
+        shown = ", ".join(f"{name}={value}" for name, value in named if value)
         raise EvaluationFailure(Reason.CANNOT_BUILD, f"the table has no row for {shown}")
+    numbers = dict(zip(lookup.table.columns, cells, strict=True))
     settings = lookup.settings
-    names = settings.test_metrics if job.role is Role.TEST else settings.metrics
-    metrics = dict(zip(names, cells, strict=True))
+    columns = settings.test_metrics if job.role is Role.TEST else settings.metrics
+    metrics = {name: numbers[column] for name, column in columns.items()}
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise EvaluationFailure(Reason.CANNOT_BUILD, f"the table's row has no number for {name}")
     return Outcome(metrics)
-
-
-def _arch_key(architecture: Architecture) -> tuple[str, ...]:
-    try:
-        return (nasbench201.to_arch_string(architecture),)
-    except (ArchloomError, KeyError, ValueError) as error:
-        raise EvaluationFailure(
-            Reason.CANNOT_BUILD, f"not an architecture of nasbench201, which key: arch needs: {error}"
-        ) from error
-
-
-def _decision_columns(space: Space, names: Sequence[str]) -> tuple[str, ...]:
-    """The table's columns that are paths of decisions. Raises when a decision has no column."""
-    paths = [decision.path for decision in space.decisions()]
-    missing = [path for path in paths if path not in names]
-    if missing:
-        raise EvaluationFailure(
-            Reason.DATA, f"the table has no column for the decision {', '.join(map(repr, missing[:5]))}"
-        )
-    return tuple(paths)
-
-
-def _decision_key(paths: Sequence[str]) -> Callable[[Architecture], tuple[str, ...]]:
-    def key(architecture: Architecture) -> tuple[str, ...]:
-        decisions = architecture.decisions
-        return tuple(cell_of(decisions[path]) if path in decisions else "" for path in paths)
-
-    return key
-
-
-def cell_of(value: object) -> str:
-    """How a decision's value stands in a table.
-
-    True and false in lower case, members of a subset by semicolons.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple | list):
-        return ";".join(cell_of(member) for member in value)
-    return str(value)

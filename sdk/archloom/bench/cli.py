@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from archloom.bench.plugins import open_plugin
-from archloom.bench.tables import Keys, Table, arch_keys, decision_keys, read_table
 from archloom.bench.tabular import Benchmark, Run, run_seeds, summary
 from archloom.cli.running import new_app
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.strategy.settings import near
 from archloom.strategy.values import Goal
+from archloom.tables import Keys, Table, arch_keys, decision_keys, read_table
 
 app = new_app("Measure a strategy.")
 
@@ -100,11 +100,11 @@ def _benchmark(
     parallel: int,
 ) -> Benchmark:
     tree, keys = _space(space)
-    found = read_table(table, keys, "--table")
+    found = read_table(table, keys, option="--table")
     values = found.column(metric, "--metric")
     if not values:
         raise InvalidInput([Violation("--metric", f"column {metric!r} of {table} has no numbers")])
-    other: Table = found if report_table is None else read_table(report_table, keys, "--report-table")
+    other: Table = found if report_table is None else read_table(report_table, keys, option="--report-table")
     if report_table is not None and not report:
         raise InvalidInput([Violation("--report", "name the column of --report-table to report")])
     return Benchmark(

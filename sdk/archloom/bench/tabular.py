@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archloom.bench.tables import Key, Keys
 from archloom.errors import InternalError
 from archloom.space import Architecture, Space, SpaceError
 from archloom.strategy.plugin import Plugin
 from archloom.strategy.values import Goal, Objective, SearchSpec
+from archloom.tables import Key, Keys
 from archloom.testing.session import Session, SessionTrial
 from archloom.v1 import strategy_pb2
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from archloom.space import Space, load_preset, nasbench201
+from archloom.tables import cell_of
 from archloom.v1 import common_pb2, trial_pb2
 from archloom_evaluators.data.paths import Roots
-from archloom_evaluators.table.evaluator import TableEvaluator, cell_of
+from archloom_evaluators.table.evaluator import TableEvaluator
 
 SETTINGS = {
     "path": "table.csv.gz",
@@ -72,7 +73,7 @@ def test_answers_rows_and_seals_the_test_columns(served: Any, kit: Any, table: P
         ({"path": "none.csv"}, common_pb2.FAILURE_REASON_DATA, "does not exist"),
         ({"metrics": {"val_accuracy": "nowhere"}}, common_pb2.FAILURE_REASON_DATA, "no column 'nowhere'"),
         ({"metrics": {"val_accuracy": "arch"}}, common_pb2.FAILURE_REASON_CANNOT_BUILD, "no number"),
-        ({"key": "decisions"}, common_pb2.FAILURE_REASON_DATA, "no column for the decision"),
+        ({"key": "decisions"}, common_pb2.FAILURE_REASON_DATA, "for the decision of that path"),
         ({"colour": "red"}, common_pb2.FAILURE_REASON_DATA, "evaluator.settings.colour"),
     ],
 )
@@ -110,6 +111,19 @@ def test_an_architecture_without_a_row_fails_alone(served: Any, kit: Any, table:
     assert failure.reason == common_pb2.FAILURE_REASON_CANNOT_BUILD
     assert nasbench201.to_arch_string(absent) in failure.message
     assert served.controller.metrics(present)["parameters"] == 7
+
+
+def test_a_row_that_stands_twice_is_no_answer(served: Any, kit: Any, tmp_path: Path, space: Space) -> None:
+    """As in the bench: which of the two would be right nobody knows."""
+    arch = nasbench201.to_arch_string(space.sample(random.Random(4)))
+    (tmp_path / "t.csv").write_text(f"arch,val\n{arch},1\n{arch},1\n")
+    context = kit.context(space, "table", {"path": "t.csv", "metrics": {"val_accuracy": "val"}})
+    name = served.controller.add(kit.trial(1, nasbench201.from_arch_string(arch)), context)
+    with kit.worker(served, {"table": TableEvaluator(Roots((tmp_path,)))}) as worker:
+        worker.loop.drain()
+    failure = served.controller.failures[name].failure
+    assert failure.reason == common_pb2.FAILURE_REASON_DATA
+    assert failure.message == "evaluator.settings: t.csv, line 3: the architecture is there twice"
 
 
 def test_rows_are_found_by_decisions(served: Any, kit: Any, tmp_path: Path, space: Space) -> None:

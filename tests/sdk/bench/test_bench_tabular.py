@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archloom.bench.tables import Key, arch_keys
 from archloom.bench.tabular import REPEATS, Benchmark, Run, run_seeds, summary
 from archloom.cli import main
 from archloom.errors import InternalError, InvalidInput
@@ -23,6 +22,7 @@ from archloom.strategy import (
 )
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import StrategyServer
+from archloom.tables import Key, arch_keys, decision_keys
 from archloom_strategies.random_search import RandomSearch
 from archloom_strategies.regularized_evolution import RegularizedEvolution
 from pydantic import BaseModel
@@ -261,7 +261,6 @@ def test_a_running_plugin_is_measured_at_its_address(table: Path, capsys: pytest
 
 
 def test_a_space_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from archloom.bench.tables import decision_keys
     from archloom.testing.probe import TINY_SPACE
 
     keys = decision_keys(Space.from_yaml(TINY_SPACE))

@@ -4,10 +4,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from archloom.bench.tables import arch_keys, decision_keys, read_table
 from archloom.errors import InvalidInput
 from archloom.space import Architecture, Space, load_preset
 from archloom.space.nasbench201 import from_arch_string, to_arch_string
+from archloom.tables import arch_keys, cell_of, decision_keys, read_table
 from archloom.testing.probe import TREE_SPACE
 
 CELL = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -46,15 +46,77 @@ def test_every_architecture_finds_its_row_by_its_decisions(tmp_path: Path, tree:
     assert [scores[keys.of(architecture)] for architecture in every] == list(range(len(every)))
 
 
-def test_flags_and_subsets_have_one_spelling() -> None:
-    text = """
+EVERY_DOMAIN = """
 input: {x: {kind: vector, shape: [4]}}
 body: {layer: linear, out: {choice: [4, 8]}}
-recipe: {nesterov: {bool: [false, true]}, lr: {log: [0.001, 0.1]}}
+recipe:
+  nesterov: {bool: [false, true]}
+  lr: {log: [0.001, 0.1]}
+  augmentations: {subset: {of: [shift, rotate, flip], min: 0, max: 3}}
+  milestones: {subset: {of: [1, 2, 3], min: 1, max: 2}}
 """
-    keys = decision_keys(Space.from_yaml(text))
-    decisions = {path: 0.01 if path.endswith("lr") else True for path in keys.columns}
-    assert set(keys.of(Architecture(decisions))) == {"true", "0.01"}
+
+
+def test_every_value_has_one_spelling() -> None:
+    spelled = {
+        True: "true",
+        False: "false",
+        3: "3",
+        7.0: "7",
+        0.01: "0.01",
+        1e-05: "1e-05",
+        -2: "-2",
+        "conv_3x3": "conv_3x3",
+        "1_0": "1_0",
+        ("shift", "flip"): "shift;flip",
+        (1, 2.0): "1;2",
+        (): "",
+        12345678901234567891: "12345678901234567891",
+    }
+    assert {value: cell_of(value) for value in spelled} == spelled
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["shift;flip,0.01,1;3,true,8,5", " shift; flip ,1e-2,1.0;3.0,TRUE,8.0,5", "shift;flip,.01,1;3,True,+8,5"],
+)
+def test_a_row_is_found_however_a_spreadsheet_wrote_it(tmp_path: Path, row: str) -> None:
+    keys = decision_keys(Space.from_yaml(EVERY_DOMAIN))
+    assert [path.rsplit(".", 1)[-1] for path in keys.columns] == [
+        "out",
+        "augmentations",
+        "lr",
+        "milestones",
+        "nesterov",
+    ]
+    header = [*(path for path in keys.columns if not path.endswith("out")), keys.columns[0], "score"]
+    (tmp_path / "t.csv").write_text(",".join(header) + "\n" + row + "\n\n")
+    values = (8, ("shift", "flip"), 0.01, (1, 3), True)
+    key = keys.of(Architecture(dict(zip(keys.columns, values, strict=True))))
+    assert read_table(tmp_path / "t.csv", keys).column("score", "--metric") == {key: 5.0}
+
+
+def test_equal_values_in_two_spellings_are_one_row_twice(tmp_path: Path, tree: Space) -> None:
+    keys = decision_keys(tree)
+    architecture = next(tree.enumerate())
+    cells = keys.of(architecture)
+    again = [cell + ".0" if cell.isdigit() else cell for cell in cells]
+    assert again != list(cells)
+    lines = [",".join(line) for line in (["score", *keys.columns], ["1", *cells], ["2", *again])]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(InvalidInput, match="line 3: the architecture is there twice"):
+        read_table(tmp_path / "t.csv", keys)
+
+
+def test_chosen_columns_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"arch,a,b,c\n{CELL},1,nan,3\n")
+    table = read_table(tmp_path / "t.csv", arch_keys(), ["c", "b"])
+    assert table.columns == ("c", "b")
+    assert table.column("c", "--metric") == {(CELL,): 3.0}
+    assert table.column("b", "--metric") == {}
+    for absent in (["d"], ["a", "d"]):
+        with pytest.raises(InvalidInput, match="has no column 'd'"):
+            read_table(tmp_path / "t.csv", arch_keys(), absent)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +127,7 @@ recipe: {nesterov: {bool: [false, true]}, lr: {log: [0.001, 0.1]}}
         ("", "has no rows"),
         (f"arch,accuracy\n{CELL},1,2\n", "line 2: 3 cells, but the header has 2"),
         (f"arch,accuracy\n{CELL},1\n{CELL},2\n", "line 3: the architecture is there twice"),
+        (f"arch,accuracy,accuracy\n{CELL},1,2\n", "has two columns 'accuracy'"),
     ],
 )
 def test_a_table_that_is_none_is_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
@@ -75,7 +138,7 @@ def test_a_table_that_is_none_is_a_sentence(tmp_path: Path, content: str, senten
 
 
 def test_a_missing_file_folder_or_wrong_bytes(tmp_path: Path) -> None:
-    (tmp_path / "half.gz").write_bytes(gzip.compress(b"arch,a\nx,1\n" * 1000)[:-20])
+    (tmp_path / "half.gz").write_bytes(gzip.compress(b"arch,a\nx,1\n" + bytes(range(32, 127)) * 99)[:-20])
     (tmp_path / "image.csv").write_bytes(bytes(range(256)))
     for name, sentence in (
         ("no.csv", "there is no file"),
