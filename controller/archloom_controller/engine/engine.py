@@ -115,6 +115,7 @@ class Engine:
         await store.presence.renew_replica(self.replica, clock.now())
         replicas = await store.presence.replicas()
         now, limit = clock.monotonic(), self.parts.settings.lease_seconds
+        self._replicas.look(now, limit / 2)
         owners = set(await store.experiments.owners()) - {"", self.replica}
         dead = {
             name

@@ -145,6 +145,11 @@ class Leases:
             ordered=False,
         )
 
+    async def free(self, trials: Sequence[str]) -> None:
+        """Of these trials, let those that were set aside be leased."""
+        where = {"_id": {"$in": list(trials)}, "state": READY, "held": True}
+        await self._trials.update_many(where, {"$set": {"held": False}})
+
     async def complete(self, worker: str, endings: Sequence[Ending]) -> list[bool]:
         """Record results; each answer says whether the attempt's result stands (now, or by an earlier
         call).
@@ -247,13 +252,14 @@ class Leases:
         return {row["device_class"] async for row in found}
 
     async def all(self) -> list[Document]:
-        """Every lease there is, for the reaper: {_id, attempt, worker, lease_time, stall_seconds,
-        max_seconds, device_seconds}.
+        """Every lease there is, for the reaper: {_id, attempt, worker, device_class, batched, lease_time,
+        stall_seconds, max_seconds, device_seconds}.
         """
         fields = {
             "attempt": 1,
             "worker": 1,
             "device_class": 1,
+            "batched": 1,
             "lease_time": 1,
             "stall_seconds": 1,
             "max_seconds": 1,
