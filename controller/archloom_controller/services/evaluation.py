@@ -22,7 +22,7 @@ from archloom_controller.engine.engine import Engine
 from archloom_controller.engine.frame import SEARCH_ROLES, Frame
 from archloom_controller.engine.frames import Frames
 from archloom_controller.engine.owner import reason_name
-from archloom_controller.engine.reaper import paused_of
+from archloom_controller.engine.reaper import free_resumed, paused_of
 from archloom_controller.engine.signals import owner_key, queue_key
 from archloom_controller.rpc.caller import current_caller
 from archloom_controller.store.layout import COMPLETED, Document, owner_of, trial_id
@@ -87,7 +87,9 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         states = await self._parts.store.experiments.states(uids)
         stopped = paused_of(states) | (uids - states.keys())
         if stopped:
-            await self._leases.put_back([row for row in rows if row["e"] in stopped])
+            back = [row for row in rows if row["e"] in stopped]
+            await self._leases.put_back(back)
+            await free_resumed(self._parts.store, [row["_id"] for row in back], stopped)
             rows = [row for row in rows if row["e"] not in stopped]
         waited = [max(0.0, (now - row["ready_time"]).total_seconds()) for row in rows]
         self._parts.metrics.trials_started(request.device_class, waited)
@@ -231,10 +233,11 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
                 reason, message = told.failure.reason, told.failure.message
                 failures.append(Failure(place, told.attempt.attempt, reason, message, RETRIES[reason], spent))
         states = await self._parts.store.experiments.states({owner_of(place) for place in places if place})
-        now = self._parts.clock.now()
-        recorded = (
-            await self._leases.fail(request.worker, failures, paused_of(states), now) if failures else []
-        )
+        now, paused = self._parts.clock.now(), paused_of(states)
+        recorded: list[bool] = []
+        if failures:
+            recorded = await self._leases.fail(request.worker, failures, paused, now)
+            await free_resumed(self._parts.store, [each.trial for each in failures], paused)
         done = {(each.trial, each.attempt) for each, stands in zip(failures, recorded, strict=True) if stands}
         for failure in failures:
             if (failure.trial, failure.attempt) in done:
@@ -257,10 +260,11 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
                 spent = max(0.0, seconds(told.device_time))
                 endings.append(Ending(place, told.attempt.attempt, fields, (), spent))
         states = await self._parts.store.experiments.states({owner_of(place) for place in places if place})
-        now = self._parts.clock.now()
+        now, paused = self._parts.clock.now(), paused_of(states)
         recorded: list[bool] = []
         if endings:
-            recorded = await self._leases.release(request.worker, endings, paused_of(states), now)
+            recorded = await self._leases.release(request.worker, endings, paused, now)
+            await free_resumed(self._parts.store, [each.trial for each in endings], paused)
         done = {(each.trial, each.attempt) for each, stands in zip(endings, recorded, strict=True) if stands}
         self._wake_queues(await self._leases.device_classes([place for place, _ in done]))
         return evaluation_pb2.ReleaseTrialsResponse(outcomes=self._outcomes(places, attempts, done))

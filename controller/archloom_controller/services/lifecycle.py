@@ -103,7 +103,10 @@ class Lifecycle:
             await self._store.experiments.hold(experiment["_id"], False, session)
 
         name = ExperimentName.parse(request.name)
-        return await self._change(name, request, experiment_pb2.ResumeExperimentResponse, effect)
+        response = await self._change(name, request, experiment_pb2.ResumeExperimentResponse, effect)
+        # Once more: a trial that came back while the transaction ran was set aside, and is not in its view.
+        await self._store.experiments.hold(response.experiment.uid, False)
+        return response
 
     async def cancel(
         self, request: experiment_pb2.CancelExperimentRequest

@@ -83,7 +83,7 @@ class Experiments:
         outcome = await self._experiments.update_one({"_id": uid, "change": change}, update, session=session)
         return outcome.matched_count == 1
 
-    async def hold(self, uid: str, held: bool, session: AsyncClientSession) -> None:
+    async def hold(self, uid: str, held: bool, session: AsyncClientSession | None = None) -> None:
         """Set the experiment's ready trials aside, or back."""
         await self._trials.update_many(
             {"e": uid, "state": READY, "role": {"$in": [1, 2, 3, 4, 5, 6]}, "held": not held},
