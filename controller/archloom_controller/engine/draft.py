@@ -160,7 +160,8 @@ class Draft:
             # The reservation bounds the charge: workers enforce max_duration, and what they overrun it by
             # is not budget.
             reserved = row["reserved"]
-            spent = row["device_seconds"] if not row.get("cache_hit") else 0.0
+            free = row.get("cache_hit") or row.get("reported")
+            spent = 0.0 if free else row["device_seconds"]
             self.counters["reserved"] -= reserved
             self.counters["seconds"] += min(spent, reserved) if reserved else spent
         if "score" in row and row["role"] in SEARCH_ROLES and not row.get("reported"):
