@@ -14,8 +14,10 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def extend(front: Sequence[Entry], number: int, values: tuple[float, ...]) -> list[Entry]:
-    """The front with one more trial. Trials of equal values stay side by side. Costs the front's size."""
-    if any(dominates(known, values) for _, known in front):
+    """The front with one more trial. Costs the front's size, so of trials with equal values the first that
+    ended stands for all: an objective that saturates would otherwise make the front as long as the search.
+    """
+    if any(known == values or dominates(known, values) for _, known in front):
         return list(front)
     kept = [entry for entry in front if not dominates(values, entry[1])]
     kept.append((number, values))

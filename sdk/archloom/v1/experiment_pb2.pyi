@@ -1235,7 +1235,7 @@ class GetFrontResponse(_message.Message):
     TRIALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def trials(self) -> _containers.RepeatedCompositeFieldContainer[_trial_pb2.Trial]:
-        """By the first objective, best first."""
+        """By the first objective, best first. Of trials with equal objectives the first that ended stands for all."""
 
     def __init__(
         self,

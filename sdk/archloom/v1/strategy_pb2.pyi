@@ -410,6 +410,7 @@ class ProposeRequest(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     EXPERIMENT_UID_FIELD_NUMBER: _builtins.int
     HISTORY_AFTER_FIELD_NUMBER: _builtins.int
+    HISTORY_UNTIL_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """"projects/p/experiments/e". The answer names it again."""
     step: _builtins.int
@@ -427,6 +428,8 @@ class ProposeRequest(_message.Message):
     """Set when pages were asked for: `history` holds the log after this sequence number, which is the one that need_history
     named (it may be empty).
     """
+    history_until: _builtins.int
+    """Set with history_after: the page holds the log up to this sequence number. Absent, it reaches to history_sequence."""
     @_builtins.property
     def spec(self) -> Global___SearchSpec:
         """The spec comes whole in a replica's first request and after each revision; otherwise only its revision is set."""
@@ -439,7 +442,7 @@ class ProposeRequest(_message.Message):
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___Observation]:
-        """Pages that the strategy asked for with need_history, whole from the sequence it named to history_sequence."""
+        """A page that the strategy asked for with need_history, from the sequence it named on. A replica that needs more asks again."""
 
     def __init__(
         self,
@@ -455,14 +458,20 @@ class ProposeRequest(_message.Message):
         count: _builtins.int = ...,
         experiment_uid: _builtins.str = ...,
         history_after: _builtins.int | None = ...,
+        history_until: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "history_after", b"history_after", "spec", b"spec", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "_history_until", b"_history_until", "history_after", b"history_after", "history_until", b"history_until", "spec", b"spec", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "count", b"count", "experiment", b"experiment", "experiment_uid", b"experiment_uid", "history", b"history", "history_after", b"history_after", "history_sequence", b"history_sequence", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_history_after", b"_history_after", "_history_until", b"_history_until", "count", b"count", "experiment", b"experiment", "experiment_uid", b"experiment_uid", "history", b"history", "history_after", b"history_after", "history_sequence", b"history_sequence", "history_until", b"history_until", "observations", b"observations", "seed", b"seed", "spec", b"spec", "state", b"state", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__history_after: _TypeAlias = _typing.Literal["history_after"]  # noqa: Y015
     _WhichOneofArgType__history_after: _TypeAlias = _typing.Literal["_history_after", b"_history_after"]  # noqa: Y015
+    _WhichOneofReturnType__history_until: _TypeAlias = _typing.Literal["history_until"]  # noqa: Y015
+    _WhichOneofArgType__history_until: _TypeAlias = _typing.Literal["_history_until", b"_history_until"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__history_after) -> _WhichOneofReturnType__history_after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__history_until) -> _WhichOneofReturnType__history_until | None: ...
 
 Global___ProposeRequest: _TypeAlias = ProposeRequest  # noqa: Y015
 
