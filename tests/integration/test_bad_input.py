@@ -26,6 +26,9 @@ GOOD: Mapping[str, Any] = {
 }
 
 
+INPUT = {"x": {"kind": "image", "shape": [1, 8, 8]}}
+CONV = {"layer": "conv", "k": 3, "out": 4}
+
 #: 1,000 sequences in one another. Text, since the JSON encoder itself gives up before that.
 DEEP = '{"body": ' + '{"sequence": [' * 1000 + '{"layer": "relu"}' + "]}" * 1000 + "}"
 
@@ -46,8 +49,28 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "task.dataset",
     ),
     "a domain without a value": (
-        {"space": {"inputs": {"image": {"shape": [1, 8, 8]}}, "body": {"choice": []}}},
-        "space",
+        {"space": {"input": INPUT, "body": {"layer": "conv", "k": {"choice": []}, "out": 4}}},
+        "space.body.k.choice: expected a list of 1 to 10000 values, found an empty list",
+    ),
+    "shapes that do not fit": (
+        {"space": {"input": INPUT, "body": {"sequence": [CONV, {"layer": "linear", "out": 10}]}}},
+        "space.body.sequence[1]: linear takes vector, the input is image[4,8,8]",
+    ),
+    "another shape than the data's": (
+        {"space": {"input": {"x": {"kind": "image", "shape": [3, 8, 8]}}, "body": CONV}},
+        "space.input.x.shape: ",
+    ),
+    "unknown export": (
+        {"finalists": {"count": 1, "exports": ["onnxx"]}},
+        "finalists.exports[0]: evaluator 'train' exports no 'onnxx'",
+    ),
+    "data of one's own without their classes": (
+        {"task": {"kind": "classification", "dataset": "npz:ROOT/x.npz"}},
+        "task.settings.classes: say how many classes",
+    ),
+    "other classes than the data's": (
+        {"task": {"kind": "classification", "dataset": "digits", "settings": {"classes": 3}}},
+        "task.settings.classes: 'digits' has 10 classes, not 3",
     ),
     "a tree too deep": ({"space": "DEEP"}, "nested too deeply"),
 }
@@ -55,11 +78,11 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
 
 @pytest.mark.parametrize("fault", sorted(BAD))
 def test_a_fault_is_a_line_with_its_path(
-    fault: str, stack: LocalStack, client: Client, tmp_path: Path
+    fault: str, stack: LocalStack, client: Client, data_root: Path, tmp_path: Path
 ) -> None:
     changes, path = BAD[fault]
     spec = tmp_path / "spec.json"
-    spec.write_text(json.dumps({**GOOD, **changes}).replace('"DEEP"', DEEP))
+    spec.write_text(json.dumps({**GOOD, **changes}).replace('"DEEP"', DEEP).replace("ROOT", str(data_root)))
     before = [experiment.name for experiment in client.experiments.list()]
     ran = archloom("run", spec, "--no-watch", environment=stack.environment)
     assert ran.returncode == 1, ran.stderr + ran.stdout

@@ -54,14 +54,14 @@ class Experiments:
         try:
             answer = self._connection.call(self._stub.CreateExperiment, request, 60.0)
         except InvalidInput as error:
-            raise InvalidInput([_of_spec(each) for each in error.violations]) from None
+            raise InvalidInput([_of_spec(each, spec) for each in error.violations]) from None
         return Experiment.from_proto(answer.experiment)
 
     def validate(self, spec: ExperimentSpec) -> list[Violation]:
         """Every fault that `create` would refuse; none when it would start."""
         request = pb.ValidateExperimentRequest(parent=str(self._project), spec=spec.to_proto())
         answer = self._connection.call(self._stub.ValidateExperiment, request, 60.0)
-        return [_of_spec(Violation(each.field, each.description)) for each in answer.violations]
+        return [_of_spec(Violation(each.field, each.description), spec) for each in answer.violations]
 
     def get(self, name: str) -> Experiment:
         request = pb.GetExperimentRequest(name=self.full_name(name))
@@ -142,10 +142,13 @@ class Experiments:
             yield ReplayedStep(each.step, each.equal, each.difference, each.steps_total)
 
 
-def _of_spec(violation: Violation) -> Violation:
-    """The path as the spec's author knows it: without the request and the oneof around it."""
+def _of_spec(violation: Violation, spec: ExperimentSpec) -> Violation:
+    """The path as the spec's author knows it: without the request and the oneof around it, inputs by name."""
     path = violation.field.removeprefix("spec.")
     for inner in ("space.space.", "space.preset"):
         if path.startswith(inner):
             path = f"space.{path.removeprefix(inner)}".rstrip(".")
+    if not isinstance(spec.space, str):
+        for place, port in enumerate(spec.space.to_proto().inputs):
+            path = path.replace(f"space.inputs[{place}]", f"space.input.{port.name}")
     return Violation(path, violation.message)
