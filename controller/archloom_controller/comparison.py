@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from archloom.v1 import experiment_pb2
 from archloom.v1.experiment_pb2 import Verdict
 from scipy.stats import mannwhitneyu
-
-from archloom_controller.engine.front import dominates
 
 #: With fewer on either side no result of the test could be called significant, or hardly any.
 MIN_TRIALS = 4
@@ -39,18 +39,54 @@ class RankTest:
 
 def ranks(pool: Sequence[Outcome]) -> list[float]:
     """A number for each, less is better: the one objective, or with several how many of the pool dominate
-    it.
+    it. Takes n log n steps for two objectives, n^2 comparisons for more.
     """
-    single = all(each.values is None or len(each.values) == 1 for each in pool)
-    if single:
-        return [float("inf") if each.values is None else each.values[0] for each in pool]
     feasible = [each.values for each in pool if each.values is not None]
-    return [
-        float(len(pool))
-        if each.values is None
-        else float(sum(dominates(other, each.values) for other in feasible))
-        for each in pool
-    ]
+    objectives = len(feasible[0]) if feasible else 1
+    if objectives == 1:
+        return [float("inf") if each.values is None else each.values[0] for each in pool]
+    counts = iter(_dominators_of_pairs(feasible) if objectives == 2 else _dominators(feasible))
+    return [float(len(pool)) if each.values is None else float(next(counts)) for each in pool]
+
+
+def _dominators_of_pairs(values: Sequence[tuple[float, ...]]) -> list[int]:
+    """For each of n pairs how many others dominate it: a sweep by the first number, with a tree of counts
+    over the second (Fenwick 1994).
+    """
+    places = {second: place for place, second in enumerate(sorted({pair[1] for pair in values}), 1)}
+    tree = [0] * (len(places) + 1)
+    dominators: dict[tuple[float, ...], int] = {}
+    # Lexicographic: whatever dominates a pair has been swept before it, and of that all with a second number
+    # no greater does.
+    for pair, alike in sorted(Counter(values).items()):
+        place, count = places[pair[1]], 0
+        while place:
+            count += tree[place]
+            place &= place - 1
+        dominators[pair] = count
+        place = places[pair[1]]
+        while place < len(tree):
+            tree[place] += alike
+            place += place & -place
+    return [dominators[pair] for pair in values]
+
+
+def _dominators(values: Sequence[tuple[float, ...]]) -> list[int]:
+    """The same for any number of objectives, in blocks of some 16 MiB that leave the interpreter to
+    other threads while they are compared.
+    """
+    points, alike = np.unique(np.array(values), axis=0, return_counts=True)
+    rows = max(1, 2**21 // len(points))
+    dominators: dict[tuple[float, ...], int] = {}
+    for start in range(0, len(points), rows):
+        block = points[start : start + rows]
+        no_worse = np.ones((len(block), len(points)), dtype=bool)
+        for column in range(points.shape[1]):
+            no_worse &= points[None, :, column] <= block[:, None, column]
+        own = alike[start : start + rows]
+        for point, count in zip(block.tolist(), no_worse @ alike - own, strict=True):
+            dominators[tuple(point)] = int(count)
+    return [dominators[point] for point in values]
 
 
 def rank_test(strategy: Sequence[Outcome], controls: Sequence[Outcome]) -> RankTest:

@@ -7,6 +7,7 @@ import random
 import pytest
 from archloom.v1.experiment_pb2 import Verdict
 from archloom_controller.comparison import Outcome, compare, ranks
+from archloom_controller.engine.front import dominates
 from archloom_controller.report import wilson
 
 
@@ -52,6 +53,39 @@ def test_failed_trials_are_worse_than_any_value() -> None:
 def test_several_objectives_are_ranked_by_their_dominators() -> None:
     pool = [Outcome((1.0, 1.0)), Outcome((2.0, 2.0)), Outcome((0.0, 3.0)), Outcome((3.0, 3.0)), Outcome(None)]
     assert ranks(pool) == [0.0, 1.0, 0.0, 3.0, 5.0]
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_dominators_are_those_that_a_count_of_all_pairs_finds(objectives: int, seed: int) -> None:
+    rng = random.Random(seed)
+    pool = [Outcome(tuple(float(rng.randrange(-3, 4)) for _ in range(objectives))) for _ in range(80)]
+    pool += [Outcome(None)] * 3
+    values = [each.values for each in pool if each.values is not None]
+    expected = [float(sum(dominates(other, value) for other in values)) for value in values]
+    assert ranks(pool) == [*expected, 83.0, 83.0, 83.0]
+
+
+class Counted(float):
+    """Counts how often numbers of it are compared."""
+
+    compared = 0
+
+    def __lt__(self, other: float) -> bool:
+        Counted.compared += 1
+        return float(self) < float(other)
+
+    def __le__(self, other: float) -> bool:
+        Counted.compared += 1
+        return float(self) <= float(other)
+
+
+def test_two_objectives_are_ranked_without_comparing_all_pairs() -> None:
+    rng = random.Random(1)
+    pool = [Outcome((Counted(rng.random()), Counted(rng.random()))) for _ in range(2000)]
+    ranks(pool)
+    # 2,000 x 2,000 pairs would be four million.
+    assert 0 < Counted.compared < 200_000
 
 
 @pytest.mark.parametrize(("trials", "controls"), [(10, 3), (3, 10), (10, 0), (0, 0)])
