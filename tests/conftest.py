@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from archloom.client import Client
 from archloom_local.stack import LocalStack
 from fault_injection import fault_settings
 from synthetic_table import write_table
+
+
+# A shell that starts the tests in the background has SIGINT ignored, and every child would inherit that:
+# the tests that press Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pathlib import Path
 from archloom.client import Client
 from archloom_local.process import Process
 from archloom_local.stack import LocalStack, StackSettings
-from promises import Observer, check, owner
+from promises import Follower, Observer, check, owner
 from searches import ended, table_search, table_settings
 from synthetic_table import write_table
 from waiting import wait_for
@@ -113,13 +113,18 @@ def run_one(stack: LocalStack, table: Path, fault: str, seed: int) -> None:
             trial={"max_attempts": 5},
             seed=seed,
         )
-        name = client.experiments.create(spec).name
+        request = f"{fault}-{seed}"
+        name = client.experiments.create(spec, request_id=request).name
+        follower = Follower(client, name)
         with Observer(stack.mongod.uri, name) as observer:
             wait_for(lambda: client.experiments.get(name).trials.ended >= after, 120, f"{after} ended trials")
             time.sleep(delay)
             FAULTS[fault](Moment(stack, client, name, rng))
             ended(client, name)
         check(client, observer, table)
+        follower.check()
+        # I5: the request, repeated after all that, finds its one effect.
+        assert client.experiments.create(spec, request_id=request).name == name
 
 
 def main() -> int:

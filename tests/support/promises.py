@@ -16,7 +16,6 @@ from archloom.errors import ArchloomError
 from archloom.space.nasbench201 import to_arch_string
 from archloom.v1 import evaluation_pb2, evaluation_pb2_grpc, experiment_pb2, experiment_pb2_grpc
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 LIVE = (1, 2, 3)
 ENDINGS = ("trial_finished", "trial_failed", "trial_infeasible", "trial_cancelled")
@@ -68,6 +67,33 @@ class Observer:
                 self.changed.append(f"trial {row['n']} was {before} and became {now}")
             if row["state"] in ENDED:
                 self.results[row["n"]] = now
+
+
+class Follower:
+    """Watches an experiment to its end from a thread of its own, over whatever cuts its stream (I7)."""
+
+    def __init__(self, client: Client, experiment: str) -> None:
+        self._client, self._experiment = client, experiment
+        self._sequences: list[int] = []
+        self._error: ArchloomError | None = None
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        try:
+            for update in self._client.experiments.watch(self._experiment):
+                assert not update.reset
+                self._sequences += [event.sequence for event in update.events]
+        except ArchloomError as error:
+            self._error = error
+
+    def check(self) -> None:
+        """Every event was seen, once, in order. Call it when the experiment has ended."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        assert self._error is None, self._error
+        last = self._client.experiments.get(self._experiment).sequence
+        assert self._sequences == list(range(1, last + 1))
 
 
 def _document(mongo: MongoClient[dict[str, Any]], experiment: str) -> dict[str, Any]:
@@ -196,11 +222,3 @@ def _check_replay(client: Client, name: str, steps: list[int]) -> None:
     assert [answer.difference for answer in answers if not answer.equal] == []
     assert [answer.step for answer in answers] == steps
     assert len(steps) > 1
-
-
-def tolerant(look: Any) -> Any:
-    """Calls ``look``; None where the server or the database is away for the moment."""
-    try:
-        return look()
-    except (ArchloomError, PyMongoError):
-        return None
