@@ -12,7 +12,6 @@ from archloom_local.stack import LocalStack
 from fault_injection import fault_settings
 from synthetic_table import write_table
 
-
 # A shell that starts the tests in the background has SIGINT ignored, and every child would inherit that:
 # the tests that press Ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
