@@ -20,6 +20,8 @@ from archloom_controller.store.layout import COMPLETED, FAILED, INFEASIBLE, Docu
 #: Roles that stand for the search itself: their results can be on the front and become finalists.
 SEARCH_ROLES = (TrialRole.TRIAL_ROLE_SEARCH, TrialRole.TRIAL_ROLE_CONTROL, TrialRole.TRIAL_ROLE_USER)
 
+#: What the device does, not the architecture alone: measured anew for each trial whose value it decides.
+HARDWARE_METRICS = frozenset({"latency_ms", "latency_spread_ms", "peak_memory_mb", "train_seconds"})
 
 _UNJUDGED = (TrialRole.TRIAL_ROLE_TEST, TrialRole.TRIAL_ROLE_EXPORT)
 
@@ -43,6 +45,7 @@ class Frame:
     spec: experiment_pb2.ExperimentSpec
     batched: bool
     reads_data: bool
+    reads_files: bool
     evaluator_version: str
     dataset_digest: str
     classes: int
@@ -57,6 +60,7 @@ class Frame:
             spec=experiment_pb2.ExperimentSpec.FromString(experiment["spec"]),
             batched=experiment["evaluator"]["batched"],
             reads_data=experiment["evaluator"]["reads_data"],
+            reads_files=experiment["evaluator"]["reads_files"],
             evaluator_version=experiment["evaluator"]["version"],
             dataset_digest=experiment["dataset"]["digest"],
             classes=experiment["dataset"]["classes"],
@@ -154,9 +158,21 @@ class Frame:
         return faults
 
     @cached_property
+    def _judged_by(self) -> set[str]:
+        """The metrics of objectives and constraints."""
+        return {*(name for name, _ in self.signs), *(limit.metric for limit in self.spec.constraints)}
+
+    @cached_property
+    def _cacheable(self) -> bool:
+        """Whether another experiment's results can stand for this one's: not when the data cannot be told
+        apart from others, and not where the hardware decides.
+        """
+        unknown_data = self.reads_files or (self.reads_data and not self.dataset_digest)
+        return self.spec.evaluator.cache and not unknown_data and not self._judged_by & HARDWARE_METRICS
+
+    @cached_property
     def _cache_base(self) -> list[object]:
         """Everything but architecture, fidelity and seed that a result depends on."""
-        metrics = sorted({*(name for name, _ in self.signs), *(c.metric for c in self.spec.constraints)})
         return [
             self.name.project,
             self.spec.evaluator.kind,
@@ -167,12 +183,12 @@ class Frame:
             self.spec.task.dataset,
             MessageToDict(self.spec.task.settings),
             self.dataset_digest,
-            metrics,
+            sorted(self._judged_by),
         ]
 
     def cache_key(self, identity: list[object], fidelity: bytes, seed: int) -> str | None:
-        """None when the experiment does not use the cache, or its data cannot be told apart from others."""
-        if not self.spec.evaluator.cache or (self.reads_data and not self.dataset_digest):
+        """None when the experiment does not use the cache, or cannot."""
+        if not self._cacheable:
             return None
         return digest([*self._cache_base, *identity, fidelity.hex(), seed])
 

@@ -11,6 +11,7 @@ from archloom.errors import AlreadyExists, InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName, ProjectName
 from archloom.v1 import experiment_pb2, experiment_pb2_grpc
 from archloom.v1.experiment_pb2 import EventKind, ExperimentPhase, ExperimentState
+from google.protobuf.json_format import MessageToDict
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -25,6 +26,7 @@ from archloom_controller.services.lifecycle import Lifecycle
 from archloom_controller.services.paging import page_token, read_token
 from archloom_controller.services.snapshots import Snapshots
 from archloom_controller.services.watching import watch
+from archloom_controller.settings_schema import names_file
 from archloom_controller.speccheck import Checked, SpecCheck
 from archloom_controller.store.layout import Document
 
@@ -233,6 +235,9 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
             "version": checked.evaluator.version,
             "batched": checked.evaluator.batched,
             "reads_data": bool(checked.evaluator.task_kinds),
+            "reads_files": names_file(
+                checked.evaluator.settings_schema, MessageToDict(checked.spec.evaluator.settings)
+            ),
         },
         "dataset": {"digest": checked.dataset.digest, "classes": checked.dataset.classes},
         "create_time": now,

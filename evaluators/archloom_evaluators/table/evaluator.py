@@ -33,7 +33,11 @@ class TableSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(min_length=1, description="CSV file, plain or .gz, under ARCHLOOM_DATA_ROOTS.")
+    path: str = Field(
+        min_length=1,
+        description="CSV file, plain or .gz, under ARCHLOOM_DATA_ROOTS.",
+        json_schema_extra={"format": "path"},
+    )
     key: Literal["arch", "decisions"] = Field(
         default="arch",
         description="Rows by an `arch` column (NAS-Bench-201 strings), or one column a decision.",

@@ -694,7 +694,9 @@ class EvaluatorDescription(_message.Message):
         """Metrics it reports. Empty when they depend on the settings: any name is accepted then."""
 
     @_builtins.property
-    def settings_schema(self) -> _struct_pb2.Struct: ...
+    def settings_schema(self) -> _struct_pb2.Struct:
+        """JSON Schema (2020-12), with defaults. A setting that names a file has "format": "path"; no results are cached with it."""
+
     @_builtins.property
     def exports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Formats that finalists can be exported to."""

@@ -167,3 +167,8 @@ def test_a_yield_in_a_slow_batch_returns_what_is_left(
     assert not set(controller.results) & set(controller.released)
     assert controller.released
     assert not controller.failures
+
+
+def test_the_schema_says_that_the_path_is_a_file() -> None:
+    """So that the controller caches nothing of it: the file may be corrected."""
+    assert TableEvaluator().describe().settings_schema["properties"]["path"]["format"] == "path"
