@@ -12,6 +12,7 @@ import random
 
 from archloom.v1.experiment_pb2 import Sampling
 
+from archloom_controller.engine.draft import Draft
 from archloom_controller.engine.frame import Frame
 from archloom_controller.engine.seeds import generator
 from archloom_controller.engine.vetting import Vetted, Vetting
@@ -25,19 +26,20 @@ _MORE_DRAWS = 50
 Candidate = tuple[Vetted, str]
 
 
-async def draw(frame: Frame, vetting: Vetting, store: Store, first: int, count: int) -> list[Candidate]:
-    """Controls number ``first`` to ``first + count - 1``, each with its repeat key; fewer when the space
-    has no more.
+async def draw(draft: Draft, vetting: Vetting, store: Store, count: int) -> list[Candidate]:
+    """The next ``count`` controls, each with its repeat key; fewer when the space has no more.
 
     The k-th control is the first of its own stream of draws that keeps the constraints and repeats no
     control before it, so it depends on the experiment's seed and on the earlier controls alone.
     """
+    frame, first = draft.frame, draft.counters["control"]
     streams = [generator(frame.spec.seed, "control", first + index) for index in range(count)]
     # Most streams need their first draws only: those are looked up for all at once.
     heads = await asyncio.to_thread(
         lambda: [_candidates(frame, vetting, stream, _FIRST_DRAWS) for stream in streams]
     )
-    taken = set(await store.trials.repeated([key for head in heads for _, key in head]))
+    taken = draft.repeat_keys()
+    taken.update(await store.trials.repeated([key for head in heads for _, key in head]))
     drawn: list[Candidate] = []
     for stream, head in zip(streams, heads, strict=True):
         found = next((each for each in head if each[1] not in taken), None)

@@ -205,6 +205,23 @@ class Draft:
     def searched(self) -> int:
         return int(self.counters["search"] + self.counters["user"])
 
+    def searches_left(self) -> int:
+        """How many trials the strategy and users may still have."""
+        return self.affordable(min(self.frame.search_trials - self.searched(), self._unspent()))
+
+    def controls_left(self) -> int:
+        """How many controls are due beside what was searched."""
+        due = self.frame.controls_due(self.searched()) - int(self.counters["control"])
+        return self.affordable(min(due, self._unspent()))
+
+    def _unspent(self) -> int:
+        """A budget that was lowered may leave either side less than its share."""
+        return int(self.frame.spec.budget.trials - self.searched() - self.counters["control"])
+
+    def repeat_keys(self) -> set[str]:
+        """Of what this step makes: the store does not know them yet."""
+        return {row["dup_key"] for row in self.write.created if "dup_key" in row}
+
     def refuse(self, vetted: bytes, reason: str, *, role: TrialRole.ValueType, ordinal: int = 0) -> None:
         """A proposal that becomes no trial."""
         message = trial_pb2.Trial(role=role, step=self.step, ordinal=ordinal)

@@ -165,17 +165,17 @@ class Owner:
         if not draft.experiment.get("exhausted"):
             answer = await self._ask(draft, vetting)
         await self._make_controls(draft, vetting)
-        if emptied and self._search_is_over(draft):
+        # Finalists are chosen from the store, which does not know yet what this step ends at its creation.
+        unread = draft.write.created or draft.write.joined
+        if emptied and not unread and self._search_is_over(draft):
             await finale.open_finale(draft, self._parts.store)
         return answer
 
     async def _make_controls(self, draft: Draft, vetting: Vetting) -> None:
-        made = draft.counters["control"]
-        due = draft.frame.controls_due(draft.searched()) - made
-        count = draft.affordable(min(due, draft.room, _MAX_CONTROLS))
+        count = min(draft.controls_left(), draft.room, _MAX_CONTROLS)
         if count < 1 or draft.experiment.get("controls_over") or draft.fields.get("controls_over"):
             return
-        drawn = await controls.draw(draft.frame, vetting, self._parts.store, made, count)
+        drawn = await controls.draw(draft, vetting, self._parts.store, count)
         await add_controls(self._parts, draft, drawn)
         if len(drawn) < count:
             draft.fields["controls_over"] = True
@@ -224,8 +224,7 @@ class Owner:
         """How many proposals to ask for, so that they and the controls due beside them fit into the room."""
         frame, searched, made = draft.frame, draft.searched(), draft.counters["control"]
         room = min(draft.room, self._parts.settings.step_trials)
-        count = max(0, min(room, frame.search_trials - searched))
-        count = draft.affordable(count)
+        count = max(0, min(room, draft.searches_left()))
         while count > 0 and count + max(0, frame.controls_due(searched + count) - made) > room:
             # A control that is due goes first when only one fits: it was made before we came here.
             if count == 1 and frame.controls_due(searched) <= made:
@@ -237,12 +236,10 @@ class Owner:
         if draft.counters["live"] > 0 or draft.write.inbox:
             return False
         exhausted = draft.experiment.get("exhausted") or draft.fields.get("exhausted")
-        spent = draft.searched() >= draft.frame.search_trials or draft.affordable(1) < 1
-        if not exhausted and not spent:
+        if not exhausted and draft.searches_left() > 0:
             return False
         over = draft.experiment.get("controls_over") or draft.fields.get("controls_over")
-        due = draft.frame.controls_due(draft.searched())
-        return bool(over or draft.counters["control"] >= due or draft.affordable(1) < 1)
+        return bool(over or draft.controls_left() < 1)
 
     async def _commit(self, experiment: Document, draft: Draft, answer: Answer | None) -> None:
         if answer is not None:

@@ -40,7 +40,8 @@ async def accept(
         _wanted(draft, ordinal, proposal, checked)
         for ordinal, (proposal, checked) in enumerate(zip(proposals, vetted, strict=True))
     ]
-    repeated = set(await parts.store.trials.repeated([each.repeat_key for each in wanted]))
+    repeated = draft.repeat_keys()
+    repeated.update(await parts.store.trials.repeated([each.repeat_key for each in wanted]))
     known = await parts.store.trials.cached([each.cache_key for each in wanted if each.cache_key])
     sources = await parts.store.trials.many(
         draft.frame.uid, [each.proposal.resume_from for each in wanted if each.proposal.resume_from]
@@ -182,8 +183,7 @@ def _user_refusal(draft: Draft, vetted: Vetted, repeated: bool, searching: bool,
         return vetted.reason
     if repeated:
         return "an equal architecture was tried at this fidelity"
-    spent = draft.searched() >= draft.frame.search_trials or draft.affordable(1) < 1
-    return "the budget is spent" if evaluated and spent else ""
+    return "the budget is spent" if evaluated and draft.searches_left() < 1 else ""
 
 
 def _create_users(draft: Draft, item: Document, vetted: Vetted, key: str) -> None:

@@ -162,6 +162,69 @@ async def test_an_equal_result_of_the_project_answers_from_the_cache(world: Any)
     assert all(t.cache_hit and t.device_seconds == 1.0 for t in two)
 
 
+@pytest.mark.parametrize("parallelism", [8, 6])
+async def test_answers_from_the_cache_can_become_finalists(world: Any, parallelism: int) -> None:
+    """Those of the last step too, be it the only one or not."""
+    wanted = {"trials": 8, "kind": "train", "cache": True, "finalists": (8, 1)}
+    for name in ("one", "two"):
+        propose_what_the_controls_are(world)
+        await world.create(name, parallelism=parallelism, **wanted)
+        experiment = await world.work(name=name)
+        assert experiment.state == experiment_pb2.EXPERIMENT_STATE_SUCCEEDED
+    assert experiment.trials.cache_hits == 8
+    searched = [t for t in await world.listed("two") if t.cache_hit]
+    best = sorted(searched, key=lambda trial: -trial.metrics[0].value)
+    report = await world.report("two")
+    assert [finalist.trial for finalist in report.finalists] == [trial.name for trial in best]
+
+
+async def test_a_user_and_the_strategy_want_the_same_in_one_step(world: Any) -> None:
+    first = world.gateway.space.sample(random.Random(0)).to_proto()
+
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        response = world.gateway.random(request)
+        enqueued = strategy_pb2.OBSERVATION_KIND_ENQUEUED
+        if any(seen.architecture == first and seen.kind == enqueued for seen in request.observations):
+            response.proposals.proposals[0].architecture.CopyFrom(first)
+        return response
+
+    world.gateway.answer = answer
+    await world.create(trials=6, parallelism=3)
+    await world.until(lambda e: e.trials.ready == 3)
+    leased = await world.lease()
+    request = trial_pb2.EnqueueTrialsRequest(parent=NAME)
+    request.trials.add().architecture.CopyFrom(first)
+    await world.trials.EnqueueTrials(request, None)
+    await world.complete(leased)
+    experiment = await world.work()
+    refused = [e for e in await world.events() if e.kind == experiment_pb2.EVENT_KIND_PROPOSAL_REFUSED]
+    assert [e.trial.architecture for e in refused] == [first]
+    assert experiment.trials.completed == 6
+    assert len([t for t in await world.listed() if t.architecture == first]) == 1
+
+
+async def test_controls_of_one_step_repeat_none_of_it(world: Any) -> None:
+    """Of 256 architectures 120 are drawn, some twice a step: equal draws are sure to come."""
+    await world.create(trials=240, parallelism=240, share=0.5)
+    experiment = await world.work(count=256)
+    assert experiment.trials.completed == 240
+    controls = await world.listed(roles=[trial_pb2.TRIAL_ROLE_CONTROL])
+    drawn = {t.architecture.SerializeToString(deterministic=True) for t in controls}
+    assert len(controls) == len(drawn) == 120
+
+
+async def test_a_lowered_budget_is_not_exceeded_by_controls_that_are_due(world: Any) -> None:
+    await world.create(trials=400, parallelism=200, share=0.5)
+    made = await world.until(lambda e: e.trials_charged >= 150)
+    lowered = made.trials_charged + 20
+    request = experiment_pb2.UpdateExperimentRequest(name=made.name, update_mask=FieldMask(paths=["budget"]))
+    request.spec.budget.trials = lowered
+    await world.experiments.UpdateExperiment(request, None)
+    experiment = await world.work(count=256)
+    assert experiment.state == experiment_pb2.EXPERIMENT_STATE_SUCCEEDED
+    assert experiment.trials.completed == experiment.trials_charged == lowered
+
+
 def propose_what_the_controls_are(world: Any) -> None:
     """The strategy's k-th trial is the k-th control's equal, so that one waits for the other."""
     made = [0]
