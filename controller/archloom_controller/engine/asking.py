@@ -25,6 +25,7 @@ MAX_OBSERVED_BYTES = 2 * 1024 * 1024
 _PAGE = 2000
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
+_WAITS_FOR_NOTHING = "it waits, although nothing is being evaluated"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class Asking:
         told: int = draft.fields["told"] if "told" in draft.fields else experiment["told"]
         rows = map(observation, draft.write.events)
         self._log = [seen for seen in [*self._log, *(row for row in rows if row)] if seen.sequence > told]
-        self._span = (told, draft.sequence)
+        # A fallback is told from the start: the log is read anew.
+        self._span = (told, draft.sequence) if told >= experiment["told"] else (-1, -1)
 
     def pause_seconds(self) -> float:
         """How long the next try still has to wait."""
@@ -115,9 +117,15 @@ class Asking:
         self._was_reachable = reachable
         return returned or self.pause_seconds() == 0.0
 
-    def stuck(self, news: bool, live: int) -> bool:
-        """Whether the strategy waits for something that will never come."""
-        return self._waits and not news and live == 0
+    def stuck(self, draft: Draft, count: int) -> bool:
+        """Whether the strategy waits for something that will never come, though ``count`` are wanted."""
+        waits = self._waits and count > 0 and draft.counters["live"] == 0
+        return waits and not self._untold(draft)
+
+    def _untold(self, draft: Draft) -> list[strategy_pb2.Observation]:
+        """The log that the strategy would be told now."""
+        fresh = map(observation, draft.write.events)
+        return [*self._log, *(seen for seen in fresh if seen is not None)]
 
     async def ask(self, draft: Draft, count: int, *, listens: bool) -> Answer | None:
         """Ask for ``count`` proposals; None when there is nothing to ask, or no answer (the draft says so
@@ -126,8 +134,7 @@ class Asking:
         ``listens``: the strategy stops trials by what it observes, and is told even when it may propose
         nothing.
         """
-        fresh = [seen for seen in map(observation, draft.write.events) if seen is not None]
-        log = [*self._log, *fresh]
+        log = self._untold(draft)
         count = min(count, self._limit) if self._limit else count
         if (self._waits or count == 0) and not (log and (listens or count > 0)):
             return None
@@ -142,21 +149,16 @@ class Asking:
         context = Context(self._parts, draft.frame, strategy)
         try:
             response = await self._parts.gateway.propose(strategy.name, request, context)
-            self._check(response, count)
+            waits = _waits(response, draft, count)
         except StrategyUnreachable as error:
             self._fail(draft, count, str(error), halve=False)
             return None
         except StrategyFailed as error:
             self._fail(draft, count, str(error), halve=True)
             return None
-        self._succeed(draft, waits=count > 0 and not response.proposals.proposals)
+        self._succeed(draft, waits=waits)
         draft.fields["told"] = told
         return Answer(request, response)
-
-    def _check(self, response: strategy_pb2.ProposeResponse, count: int) -> None:
-        proposed = len(response.proposals.proposals)
-        if proposed > count:
-            raise StrategyFailed(f"it answered {proposed} proposals where at most {count} were asked for")
 
     async def _request(
         self, draft: Draft, observations: Sequence[strategy_pb2.Observation], count: int
@@ -201,13 +203,13 @@ class Asking:
         self._pause_until = 0.0
         draft.recover()
 
-    def complain(self, draft: Draft, reason: str) -> None:
+    def complain(self, draft: Draft) -> None:
         """The strategy answers, but nothing can come of it: degrade, and ask it again after a pause."""
         self._waits = False
         self._failures = max(self._failures, _TRIES - 1)
-        self._fail(draft, 1, reason, halve=False)
+        self._fail(draft, 1, _WAITS_FOR_NOTHING, halve=False)
 
-    def fall_back(self, draft: Draft) -> None:
+    async def fall_back(self, draft: Draft) -> None:
         """Change to the fallback when the strategy has been away for long; it is told the whole log."""
         after = self._parts.settings.fallback_seconds
         since = self._degraded_since
@@ -215,15 +217,39 @@ class Asking:
             return
         if draft.experiment["strategy"]["fallback"] or not draft.frame.spec.HasField("fallback"):
             return
-        draft.fields["strategy"] = {**draft.experiment["strategy"], "fallback": True}
+        name = draft.frame.spec.fallback.name
+        described = await self._parts.gateway.describe(name)
+        draft.fields["strategy"] = {
+            "fallback": True,
+            "listens": described is None or listens(described.capabilities),
+        }
         draft.fields["strategy_state"] = {"digest": "", "version": 0, "size": 0}
         draft.fields["told"] = 0
-        name = draft.frame.spec.fallback.name
         draft.degrade(f"{self._reason}; strategy {name!r} takes over")
         self._failures = 0
         self._limit = 0
         self._waits = False
         self._pause_until = 0.0
+
+
+def listens(able: strategy_pb2.StrategyCapabilities) -> bool:
+    """Whether a strategy stops trials by what it observes, so that it is told even when it may propose
+    nothing.
+    """
+    return able.curves or able.multi_fidelity
+
+
+def _waits(response: strategy_pb2.ProposeResponse, draft: Draft, count: int) -> bool:
+    """Whether the strategy, asked for ``count`` proposals, waits for news. Raises StrategyFailed when there
+    is nothing to wait for, or for more than was asked.
+    """
+    proposed = len(response.proposals.proposals)
+    if proposed > count:
+        raise StrategyFailed(f"it answered {proposed} proposals where at most {count} were asked for")
+    waits = count > 0 and not proposed and not response.HasField("exhausted")
+    if waits and draft.counters["live"] == 0:
+        raise StrategyFailed(_WAITS_FOR_NOTHING)
+    return waits
 
 
 def _first_of(log: Sequence[strategy_pb2.Observation]) -> list[strategy_pb2.Observation]:

@@ -183,14 +183,14 @@ class Owner:
     async def _ask(self, draft: Draft, vetting: Vetting) -> Answer | None:
         experiment = draft.experiment
         strategy = experiment["strategy"]
-        news = draft.sequence > experiment["told"]
-        if self._asking.stuck(news, draft.counters["live"]):
-            self._asking.complain(draft, "it waits, although nothing is being evaluated")
+        count = self._wanted(draft)
+        if self._asking.stuck(draft, count):
+            self._asking.complain(draft)
             return None
-        self._asking.fall_back(draft)
+        await self._asking.fall_back(draft)
         if "strategy" in draft.fields:
             return None
-        answer = await self._asking.ask(draft, self._wanted(draft), listens=strategy["listens"])
+        answer = await self._asking.ask(draft, count, listens=strategy["listens"])
         if answer is None:
             return None
         response = answer.response

@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 
 from archloom_controller import report
 from archloom_controller.convert import event_message, experiment_message, step_message, trial_message
+from archloom_controller.engine.asking import listens
 from archloom_controller.engine.engine import Engine
 from archloom_controller.engine.frame import Frame
 from archloom_controller.interfaces import principal
@@ -204,7 +205,6 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
 
 def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: datetime.datetime) -> Document:
     """The document of a new experiment; the replica that makes it is its first owner."""
-    able = checked.strategy.capabilities
     state = ExperimentState.EXPERIMENT_STATE_RUNNING
     phase = ExperimentPhase.EXPERIMENT_PHASE_SEARCH
     made = ("live", "search", "control", "user")
@@ -229,7 +229,7 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
         "refused": 0,
         "front": [],
         "pending": [{"kind": EventKind.EVENT_KIND_STATE_CHANGED, "state": state, "phase": phase}],
-        "strategy": {"listens": able.curves or able.multi_fidelity, "fallback": False},
+        "strategy": {"listens": listens(checked.strategy.capabilities), "fallback": False},
         "strategy_state": {"digest": "", "version": 0, "size": 0},
         "evaluator": {
             "version": checked.evaluator.version,

@@ -52,13 +52,61 @@ async def test_a_fallback_takes_over_with_the_whole_log(replicas: Any) -> None:
     assert any("went on in its place" in note for note in (await world.report()).notes)
 
 
-async def test_a_strategy_that_waits_for_nothing_is_degraded(world: Any) -> None:
+def wait(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+    response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+    response.wait.SetInParent()
+    return response
+
+
+async def test_a_fallback_is_told_what_the_strategy_was_told(replicas: Any) -> None:
+    world = await replicas(fallback_seconds=0.2, degraded_pause_seconds=0.2)
+    await world.create(trials=12, parallelism=2, fallback="other")
+    while (await world.get()).trials.completed < 6:
+        await world.complete(await world.lease(wait=0.1))
+    world.gateway.trouble = StrategyFailed("it raised ZeroDivisionError")
+    before = len(world.gateway.requests)
+    experiment = await world.work()
+    assert experiment.trials.completed == 12
+    asked = [request for request in world.gateway.requests[before:] if request.history_sequence == 0]
+    told = {seen.sequence: seen for seen in asked[0].observations}
+    logged = {
+        event.sequence: event
+        for event in await world.events()
+        if event.HasField("trial") and event.sequence <= max(told)
+    }
+    assert told.keys() == logged.keys()
+
+
+async def test_a_strategy_that_waits_for_ever_is_degraded_until_its_fallback_comes(replicas: Any) -> None:
+    world = await replicas(fallback_seconds=1.0, degraded_pause_seconds=0.1)
+    world.gateway.answer = wait
+    await world.create(trials=8, parallelism=2, share=0.5, fallback="other")
+    await world.until(lambda e: e.degraded_reason != "")
+    before = len(world.gateway.requests)
+    await world.until(lambda e: "takes over" in e.degraded_reason)
+    assert len(world.gateway.requests) > before, "it is asked again meanwhile"
+    kinds = [event.kind for event in await world.events()]
+    assert experiment_pb2.EVENT_KIND_RECOVERED not in kinds
+    world.gateway.answer = None
+    assert (await world.work()).trials.completed == 8
+
+
+async def test_a_strategy_that_waits_while_only_controls_run_is_degraded_when_they_end(world: Any) -> None:
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
-        response.wait.SetInParent()
-        return response
+        return wait(request) if request.step > 1 else world.gateway.random(request)
 
     world.gateway.answer = answer
+    await world.create(trials=8, parallelism=4, share=0.5)
+    await world.until(lambda e: e.trials.ready > 0)
+    while not (experiment := await world.get()).degraded_reason:
+        await world.complete(await world.lease(count=1, wait=0.1))
+    assert "waits" in experiment.degraded_reason
+    world.gateway.answer = None
+    assert (await world.work()).trials.completed == 8
+
+
+async def test_a_strategy_that_waits_for_nothing_is_degraded(world: Any) -> None:
+    world.gateway.answer = wait
     await world.create(trials=4, parallelism=2)
     experiment = await world.until(lambda e: e.degraded_reason != "")
     assert "waits" in experiment.degraded_reason
