@@ -6,6 +6,7 @@ What the heartbeat tells of it, and what it tells the evaluator.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from archloom.v1 import common_pb2, evaluation_pb2
 from archloom_evaluators.evaluator import Artifact
 from archloom_evaluators.failures import AttemptStopped, AttemptYielded, EvaluationFailure, Reason
 from archloom_evaluators.worker.api import Api
-from archloom_evaluators.worker.convert import artifact_to_proto, finite, metrics_to_proto
+from archloom_evaluators.worker.convert import artifact_to_proto, fault_of, finite, metrics_to_proto
 
 log = logging.getLogger("archloom.worker")
 
@@ -80,6 +81,12 @@ class Attempt:
         self.advance()
 
     def measure(self, progress: float, metrics: Mapping[str, float]) -> None:
+        # A point that the controller refuses would go with each heartbeat, and cost the process all leases.
+        fault = fault_of(metrics)
+        if not (math.isfinite(progress) and progress >= 0):
+            fault = f"a curve's progress cannot be {progress}"
+        if fault:
+            raise EvaluationFailure(Reason.INTERNAL, fault)
         point = common_pb2.Measurement(progress=progress, metrics=metrics_to_proto(finite(metrics)))
         point.elapsed.FromTimedelta(timedelta(seconds=self.elapsed_seconds))
         with self._lock:

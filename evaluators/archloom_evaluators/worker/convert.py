@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from archloom_evaluators.evaluator import Artifact, Context, EvaluatorInfo, Fide
 from archloom_evaluators.failures import EvaluationFailure, Reason
 
 KEPT_SPACES = 16
+#: As the contract has them (MetricValue.name, TrialResult.metrics).
+MAX_METRICS = 256
+_METRIC_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def artifact_from_proto(message: common_pb2.ArtifactRef) -> Artifact:
@@ -33,6 +37,16 @@ def artifact_to_proto(artifact: Artifact) -> common_pb2.ArtifactRef:
 
 def metrics_to_proto(metrics: Mapping[str, float]) -> list[common_pb2.MetricValue]:
     return [common_pb2.MetricValue(name=name, value=float(value)) for name, value in metrics.items()]
+
+
+def fault_of(metrics: Mapping[str, float]) -> str:
+    """What the controller would refuse about an evaluator's metrics; empty when nothing is."""
+    if len(metrics) > MAX_METRICS:
+        return f"the evaluator gave {len(metrics)} metrics, at most {MAX_METRICS} are taken"
+    wrong = [str(name) for name in metrics if not _METRIC_NAME.fullmatch(str(name))]
+    if wrong:
+        return f"{wrong[0]!r} is no name for a metric: lower case letters, digits and underscores"
+    return ""
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:

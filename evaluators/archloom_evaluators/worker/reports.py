@@ -22,6 +22,7 @@ from archloom_evaluators.worker.attempt import Attempt
 from archloom_evaluators.worker.convert import (
     artifact_to_proto,
     failure_to_proto,
+    fault_of,
     finite,
     metrics_to_proto,
 )
@@ -44,8 +45,8 @@ class Reports:
     def add(self, job: Job, attempt: Attempt, answer: Outcome | Exception) -> None:
         """Notes how an attempt ended."""
         kind = job.context.evaluator_kind
-        if isinstance(answer, Outcome) and len(finite(answer.metrics)) != len(answer.metrics):
-            answer = EvaluationFailure(Reason.DIVERGED, "a metric is not a finite number")
+        if isinstance(answer, Outcome):
+            answer = _failure_in(answer) or answer
         if isinstance(answer, Outcome):
             self._completed(job, attempt, answer)
         elif isinstance(answer, AttemptStopped):
@@ -72,10 +73,7 @@ class Reports:
         """
         results, self._results = self._results, []
         if results:
-            try:
-                _note_stale("results", self._api.complete(results))
-            except grpc.RpcError as error:
-                self._refused(results, error)
+            self._complete(results)
         failures, self._failures = self._failures, []
         releases, self._releases = self._releases, []
         try:
@@ -107,23 +105,43 @@ class Reports:
         message.device_time.FromTimedelta(timedelta(seconds=attempt.own_seconds))
         self._releases.append(message)
 
-    def _refused(self, results: list[evaluation_pb2.TrialResult], error: grpc.RpcError) -> None:
-        log.error("%d results could not be told: %s", len(results), _text(error))
-        if is_passing(error):
-            return
-        # A result that is refused once is refused always: without this the trial would be tried until its
-        # attempts are used up.
+    def _complete(self, results: list[evaluation_pb2.TrialResult]) -> None:
+        try:
+            _note_stale("results", self._api.complete(results))
+        except grpc.RpcError as error:
+            if is_passing(error):
+                log.error("%d results could not be told: %s", len(results), _text(error))
+            elif len(results) == 1:
+                self._refused(results[0], error)
+            else:
+                # The controller takes all or none of a call: those at fault are found by halves.
+                middle = len(results) // 2
+                self._complete(results[:middle])
+                self._complete(results[middle:])
+
+    def _refused(self, result: evaluation_pb2.TrialResult, error: grpc.RpcError) -> None:
+        """A result that is refused once is refused always: without this the trial would be tried until its
+        attempts are used up.
+        """
+        log.error("%s: the result could not be told: %s", result.attempt.trial, _text(error))
         failure = EvaluationFailure(
             Reason.INTERNAL, f"the controller does not take the result: {_text(error)}"
         )
-        for result in results:
-            self._failures.append(
-                evaluation_pb2.AttemptFailure(
-                    attempt=result.attempt,
-                    failure=failure_to_proto(failure),
-                    device_time=result.device_time,
-                )
+        self._failures.append(
+            evaluation_pb2.AttemptFailure(
+                attempt=result.attempt,
+                failure=failure_to_proto(failure),
+                device_time=result.device_time,
             )
+        )
+
+
+def _failure_in(outcome: Outcome) -> EvaluationFailure | None:
+    """Why an outcome is none, told before it can spoil a call that carries others."""
+    if len(finite(outcome.metrics)) != len(outcome.metrics):
+        return EvaluationFailure(Reason.DIVERGED, "a metric is not a finite number")
+    fault = fault_of(outcome.metrics) if outcome.metrics else "the evaluator gave no metric"
+    return EvaluationFailure(Reason.INTERNAL, fault) if fault else None
 
 
 def _names(attempt: Attempt) -> tuple[str, int]:
