@@ -5,25 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from archloom.client import Client
-from archloom_local import health
 from archloom_local.stack import LocalStack
-from prometheus_client.parser import text_string_to_metric_families
+from metric_pages import total
 from searches import ended, table_search
 from waiting import wait_for
-
-
-def total(stack: LocalStack, kind: str, sample: str, **labels: str) -> float:
-    """The sum of a sample over all processes of a kind ("controller", "worker", "strategy")."""
-    pages = [health.page(address, "/metrics") for name, address in stack.metrics.items() if kind in name]
-    assert pages
-    assert None not in pages
-    return sum(
-        found.value
-        for page in pages
-        for family in text_string_to_metric_families(page or "")
-        for found in family.samples
-        if found.name == sample and labels.items() <= found.labels.items()
-    )
 
 
 def test_the_pages_count_a_search(stack: LocalStack, client: Client, table: Path) -> None:
