@@ -85,8 +85,9 @@ async def choose(store: Store, frame: Frame) -> list[Document]:
 
 
 async def open_finale(draft: Draft, store: Store) -> None:
-    """The search is over: go on to the finalists, or end."""
+    """The search is over: go on to the finalists, or end. No strategy is needed any more."""
     frame = draft.frame
+    draft.recover()
     if not draft.front:
         draft.enter(ExperimentPhase.EXPERIMENT_PHASE_DONE)
         draft.change_state(

@@ -27,6 +27,8 @@ from archloom_controller.store.layout import CANCELLED, ENDED, Document, trial_i
 log = logging.getLogger(__name__)
 
 _MAX_CONTROLS = 64
+#: Turns that fail in a row before the experiment says so.
+_TRIES = 3
 
 
 class Turn(enum.Enum):
@@ -59,17 +61,22 @@ class Owner:
     async def run(self) -> None:
         """Until the experiment is over or lost. Database errors are logged and tried again."""
         settings = self._parts.settings
+        failed = 0
         with self._parts.signals.subscribe(owner_key(self.uid)) as changes:
             while True:
                 try:
                     turn = await self.turn()
+                    failed = 0
                 except StepLost:
                     return
                 except StepChanged:
                     continue
-                except Exception:
+                except Exception as error:
                     log.exception("experiment %s: a step failed; it is tried again", self.uid)
                     turn = Turn.IDLE
+                    failed += 1
+                    if failed >= _TRIES:
+                        await self._admit(error)
                 if turn is Turn.OVER:
                     return
                 if turn is Turn.IDLE:
@@ -87,10 +94,7 @@ class Owner:
         assert frame is not None
         assert vetting is not None
         await self._asking.load(experiment)
-        settings = self._parts.settings
-        stall = frame.spec.trial.stall_timeout.ToTimedelta().total_seconds() or settings.stall_seconds
-        draft = Draft(frame, experiment, settings.max_attempts, stall)
-        draft.begin(self._parts.clock.now())
+        draft = self._begin(frame, experiment)
         await self._take_changes(draft)
         answer: Answer | None = None
         if experiment["state"] == ExperimentState.EXPERIMENT_STATE_RUNNING:
@@ -102,6 +106,27 @@ class Owner:
         await self._commit(experiment, draft, answer)
         self._parts.metrics.step(self._parts.clock.monotonic() - started)
         return Turn.AGAIN
+
+    def _begin(self, frame: Frame, experiment: Document) -> Draft:
+        settings = self._parts.settings
+        stall = frame.spec.trial.stall_timeout.ToTimedelta().total_seconds() or settings.stall_seconds
+        draft = Draft(frame, experiment, settings.max_attempts, stall)
+        draft.begin(self._parts.clock.now())
+        return draft
+
+    async def _admit(self, error: Exception) -> None:
+        """Steps fail again and again: say so in one that does nothing else."""
+        try:
+            experiment = await self._read()
+            if experiment is None or self._frame is None or self.degraded:
+                return
+            draft = self._begin(self._frame, experiment)
+            draft.degrade(f"its steps fail ({type(error).__name__}); the controller's log says why")
+            await self._parts.store.steps.commit(draft.finish())
+        except Exception as failure:
+            log.warning("experiment %s: that its steps fail was not written: %s", self.uid, failure)
+            return
+        self._announce(draft)
 
     async def _read(self) -> Document | None:
         experiment = await self._parts.store.experiments.by_uid(self.uid, with_spec=self._frame is None)
@@ -149,6 +174,8 @@ class Owner:
         store = self._parts.store
         if phase == ExperimentPhase.EXPERIMENT_PHASE_SEARCH:
             return await self._search(draft, vetting)
+        # No strategy is asked any more.
+        draft.recover()
         await take_inbox(self._parts, draft, vetting, searching=False)
         if phase == ExperimentPhase.EXPERIMENT_PHASE_FINALISTS:
             await finale.train_finalists(draft, store)

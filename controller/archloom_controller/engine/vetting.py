@@ -13,6 +13,8 @@ from archloom.v1 import space_pb2
 from archloom_controller.engine.frame import Frame
 
 _KEPT = 4096
+_KEPT_BYTES = 32 * 1024 * 1024
+_REASON_LENGTH = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Vetting:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._known: OrderedDict[bytes, Vetted] = OrderedDict()
+        self._bytes = 0
 
     def vet(self, messages: list[space_pb2.Architecture]) -> list[Vetted]:
         return [self._remembered(message) for message in messages]
@@ -47,8 +50,9 @@ class Vetting:
         if vetted is None:
             vetted = self._vet(message, data)
             self._known[data] = vetted
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._bytes += _weight(data, vetted)
+            while len(self._known) > _KEPT or self._bytes > _KEPT_BYTES:
+                self._bytes -= _weight(*self._known.popitem(last=False))
         return vetted
 
     def _vet(self, message: space_pb2.Architecture, data: bytes) -> Vetted:
@@ -64,7 +68,7 @@ class Vetting:
             return self._measure(architecture) if self._frame.reads_data else _look_up(architecture)
         except SpaceError as error:
             reason = "; ".join(str(fault) for fault in error.violations[:5])
-            return Vetted(data, "", "", (), {}, "invalid", reason)
+            return Vetted(data, "", "", (), {}, "invalid", reason[:_REASON_LENGTH])
 
     def _measure(self, architecture: Architecture) -> Vetted:
         """Canonical bytes, the graph's digest, and the limits that the graph alone decides."""
@@ -82,6 +86,11 @@ class Vetting:
     def vet_drawn(self, architecture: Architecture) -> Vetted:
         """The same for one that the controller drew itself: it lies in the space."""
         return self._remembered(architecture.to_proto())
+
+
+def _weight(data: bytes, vetted: Vetted) -> int:
+    """About the bytes that remembering it takes."""
+    return len(data) + len(vetted.architecture) + len(vetted.key) + len(vetted.reason)
 
 
 def _look_up(architecture: Architecture) -> Vetted:

@@ -114,6 +114,27 @@ async def test_a_strategy_that_waits_for_nothing_is_degraded(world: Any) -> None
     assert (await world.work()).trials.completed == 4
 
 
+async def test_an_experiment_whose_steps_fail_says_so_and_goes_on_by_itself(world: Any) -> None:
+    """Whatever the reason: here an answer that no document of the store can hold."""
+
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        response = world.gateway.random(request)
+        if request.count:
+            response.proposals.proposals[0].note = "x" * (17 * 1024 * 1024)
+        return response
+
+    world.gateway.answer = answer
+    await world.create(trials=4, parallelism=2)
+    experiment = await world.until(lambda e: e.degraded_reason != "")
+    assert "its steps fail" in experiment.degraded_reason
+    world.gateway.answer = None
+    experiment = await world.work()
+    assert (experiment.trials.completed, experiment.degraded_reason) == (4, "")
+    kinds = [event.kind for event in await world.events()]
+    assert kinds.count(experiment_pb2.EVENT_KIND_DEGRADED) == 1
+    assert kinds.count(experiment_pb2.EVENT_KIND_RECOVERED) == 1
+
+
 async def test_an_exhausted_strategy_ends_the_search(world: Any) -> None:
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
         response = world.gateway.random(request)

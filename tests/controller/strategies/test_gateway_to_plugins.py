@@ -119,6 +119,20 @@ async def test_a_cold_replica_gets_spec_state_and_history(gateway: Gateway, plug
     assert [each.sequence for each in last.history] == [7, 8, 9]
 
 
+async def test_a_plugin_that_asks_for_a_state_where_there_is_none_fails(
+    gateway: Gateway, plugin: ScriptedStrategy
+) -> None:
+    async def forgetful(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        return answering(request, need_state=strategy_pb2.NeedState())
+
+    plugin.answer = forgetful
+    first = strategy_pb2.ProposeRequest()
+    first.CopyFrom(REQUEST)
+    first.ClearField("state")
+    with pytest.raises(StrategyFailed, match="asked for a state where there is none"):
+        await gateway.propose("scripted", first, Context())
+
+
 async def test_a_plugin_that_never_has_enough_fails(gateway: Gateway, plugin: ScriptedStrategy) -> None:
     async def greedy(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
         return answering(request, need_state=strategy_pb2.NeedState())
@@ -133,6 +147,12 @@ def proposals(count: int) -> strategy_pb2.Proposals:
     made = strategy_pb2.Proposals()
     for _ in range(count):
         made.proposals.add().architecture.decisions.add(path="a", integer=1)
+    return made
+
+
+def endless() -> strategy_pb2.Proposals:
+    made = proposals(1)
+    made.proposals[0].architecture.decisions[0].path = "x" * 300_000
     return made
 
 
@@ -154,6 +174,7 @@ def unsettled() -> strategy_pb2.Proposals:
         ({"experiment": "projects/p/experiments/other"}, "was not asked about"),
         ({"step": 4}, "was not asked for"),
         ({"proposals": proposals(3)}, "at most 2 were wanted"),
+        ({"proposals": endless()}, r"proposals\[0\].architecture"),
         ({"proposals": infinite()}, "must be finite"),
         ({"proposals": unsettled()}, "must be a finite number"),
         ({"diagnostics": [common_pb2.MetricValue(name="x", value=float("nan"))]}, "must be finite"),
