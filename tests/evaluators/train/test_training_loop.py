@@ -110,6 +110,49 @@ def test_the_seed_decides_the_run(data: TrainingData) -> None:
     assert any(not torch.equal(runs[0][name], runs[2][name]) for name in runs[0])
 
 
+def confidence(config: TrainConfig, data: TrainingData) -> float:
+    """Mean probability of what a network says after its training, on the validation part."""
+    model = network(1)
+    train(model, data, config, 10, 1, Recorder())
+    with torch.inference_mode():
+        return float(model(data.validation_inputs).softmax(dim=1).amax(dim=1).mean())
+
+
+def test_label_smoothing_makes_a_network_less_sure(data: TrainingData) -> None:
+    sure = confidence(TrainConfig(lr=0.01, augment=False), data)
+    smoothed = confidence(TrainConfig(lr=0.01, augment=False, label_smoothing=0.5), data)
+    assert sure > 0.9
+    # The best answer to targets of 0.55 and nine times 0.05 is 0.55.
+    assert smoothed < 0.7
+
+
+def step_length(clip_norm: float, data: TrainingData) -> float:
+    """How far plain gradient descent goes in its one step of one epoch, all examples in a batch."""
+    config = TrainConfig(
+        optimizer="sgd",
+        lr=1.0,
+        momentum=0.0,
+        weight_decay=0.0,
+        warmup=0.0,
+        batch_size=65_536,
+        augment=False,
+        clip_norm=clip_norm,
+        divergence_factor=1e6,
+    )
+    model = network(1)
+    before = [value.detach().clone() for value in model.parameters()]
+    train(model, data, config, 1, 1, Recorder())
+    moved = [after.detach() - value for after, value in zip(model.parameters(), before, strict=True)]
+    return float(torch.cat([value.flatten() for value in moved]).norm())
+
+
+def test_clipping_shortens_the_gradient_to_its_norm(data: TrainingData) -> None:
+    free = step_length(0.0, data)
+    assert free > 0.2
+    assert step_length(0.1, data) == pytest.approx(0.1, rel=1e-3)
+    assert step_length(100.0, data) == pytest.approx(free)
+
+
 def test_checkpoints_come_at_least_every_so_many_epochs(data: TrainingData) -> None:
     run = Recorder()
     config = TrainConfig(checkpoint_epochs=2, checkpoint_seconds=1e6)
