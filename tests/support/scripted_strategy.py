@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 from archloom.v1 import strategy_pb2, strategy_pb2_grpc
+from archloom_controller.strategies.plugin import HISTORY_BYTES
 
 Answer = Callable[[strategy_pb2.ProposeRequest], Awaitable[strategy_pb2.ProposeResponse]]
 
@@ -35,7 +36,8 @@ class ScriptedStrategy(strategy_pb2_grpc.StrategyServiceServicer):
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> ScriptedStrategy:
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", HISTORY_BYTES)]
+        self._server = grpc.aio.server(options=options)
         strategy_pb2_grpc.add_StrategyServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()

@@ -18,6 +18,7 @@ from archloom_controller.rpc.rules import Rules
 from archloom_controller.settings import split_address
 from archloom_controller.strategies.answers import check_answer
 from archloom_controller.strategies.dialled import DialledPlugin
+from archloom_controller.strategies.pages import Pages
 from archloom_controller.strategies.plugin import Plugin
 from archloom_controller.tasks import end_tasks
 
@@ -132,10 +133,13 @@ class Gateway:
         sent = (id(plugin), request.experiment_uid, request.spec.revision)
         if sent not in self._specs_sent:
             asked.spec.CopyFrom(await context.spec())
-        for _ in range(_ROUNDS):
+        pages = Pages(context, request.history_sequence)
+        rounds = 0
+        while rounds < _ROUNDS:
             data = await plugin.propose(asked, self._seconds)
             answer = check_answer(self._rules, plugin.name, request, data)
             need = answer.WhichOneof("answer")
+            rounds += 1
             if need == "need_spec":
                 asked.spec.CopyFrom(await context.spec())
             elif need == "need_state":
@@ -144,11 +148,8 @@ class Gateway:
                 asked.state.data = await context.state(request.state.digest)
                 asked.state.inline = True
             elif need == "need_history":
-                start = answer.need_history.from_sequence
-                pages = await context.history(start, request.history_sequence)
-                del asked.history[:]
-                asked.history.extend(pages)
-                asked.history_after = start
+                if await pages.put(asked, answer.need_history.from_sequence):
+                    rounds -= 1  # Page after page of a long log is no going round in circles.
             else:
                 self._remember(sent)
                 return answer

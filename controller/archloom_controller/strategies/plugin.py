@@ -8,7 +8,7 @@ from archloom.v1 import strategy_pb2
 
 #: Largest message either way: a state of 3 MiB and what stands around it.
 MESSAGE_BYTES = 8 * 1024 * 1024
-#: Largest request: a cold replica asks for the whole log, which has no bound of its own.
+#: Largest request: the log comes in pages, but whole where the replicas behind one address take turns.
 HISTORY_BYTES = 256 * 1024 * 1024
 
 

@@ -177,14 +177,15 @@ class StrategyRuntime:
             raise InternalError(f"{self.name!r} reads the history, but its capabilities do not say so")
         until, uid = request.history_sequence, request.experiment_uid
         kept_until, kept = (self._histories.get(uid) if uid else None) or (0, ())
-        if request.HasField("history_after") and request.history_after <= kept_until:
+        reaches = request.history_until if request.HasField("history_until") else until
+        if request.HasField("history_after") and request.history_after <= kept_until < reaches:
             told = tuple(convert.observation_value(each) for each in request.history)
             kept = tuple(each for each in kept if each.sequence <= request.history_after) + told
-            kept_until = until
+            kept_until = reaches
+            if uid:
+                self._histories.put(uid, (kept_until, kept))
         if kept_until < until:
             raise _Cold(need_history=strategy_pb2.NeedHistory(from_sequence=kept_until))
-        if uid:
-            self._histories.put(uid, (kept_until, kept))
         return kept if kept_until == until else tuple(each for each in kept if each.sequence <= until)
 
     # From messages to what the strategy sees, and back.

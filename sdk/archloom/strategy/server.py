@@ -26,8 +26,10 @@ from archloom.v1 import strategy_pb2
 log = logging.getLogger("archloom.strategy")
 
 SERVICE = "archloom.v1.StrategyService"
-# A request may carry the state (3 MiB) and a page of the log.
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+# An answer carries the state (3 MiB) and its proposals.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+# A request carries a page of the log; all of it, where calls to one address reach several replicas in turn.
+MAX_REQUEST_BYTES = 256 * 1024 * 1024
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -55,8 +57,8 @@ class StrategyServer:
             ThreadPoolExecutor(max_workers=threads, thread_name_prefix="strategy"),
             options=[
                 ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+                ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
                 # The controller pings while it waits for a slow answer; by default that would cut it off.
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ],

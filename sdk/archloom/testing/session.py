@@ -22,6 +22,8 @@ from archloom.v1 import common_pb2, strategy_pb2, strategy_pb2_grpc, trial_pb2
 
 #: Rounds of need_spec, need_state and need_history before a step counts as failed.
 ROUNDS = 8
+#: Observations in one page of the history. The controller's pages hold more; a plugin must take any.
+PAGE = 50
 
 
 class RemotePlugin:
@@ -154,7 +156,9 @@ class Session:
         request.CopyFrom(whole)
         if whole.step > 1:
             request.spec.CopyFrom(strategy_pb2.SearchSpec(revision=whole.spec.revision))
-        for _ in range(ROUNDS):
+        rounds, reached = 0, -1
+        while rounds < ROUNDS:
+            rounds += 1
             answer = (plugin or self.plugin).propose(request)
             need = answer.WhichOneof("answer")
             if need == "need_spec":
@@ -163,14 +167,25 @@ class Session:
                 request.state.CopyFrom(whole.state)
             elif need == "need_history":
                 begin = answer.need_history.from_sequence
-                request.history_after = begin
-                del request.history[:]
-                request.history.extend(self._log[begin : whole.history_sequence])
+                if begin == reached:
+                    rounds -= 1
+                reached = self._turn_page(request, begin, whole.history_sequence)
             elif need is None:
                 raise InternalError("the plugin's answer is neither proposals, wait, exhausted nor a need")
             else:
                 return answer
         raise InternalError(f"the plugin still asked for more after {ROUNDS} rounds")
+
+    def _turn_page(self, request: strategy_pb2.ProposeRequest, begin: int, until: int) -> int:
+        """Put the page after ``begin`` into the request; where it ends, -1 when it is the last."""
+        end = min(begin + PAGE, until)
+        request.history_after = begin
+        request.ClearField("history_until")
+        if end < until:
+            request.history_until = end
+        del request.history[:]
+        request.history.extend(self._log[begin:end])
+        return end if end < until else -1
 
     # What happened, for the next step's observations.
 

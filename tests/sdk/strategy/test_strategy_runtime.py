@@ -208,6 +208,31 @@ def test_pages_that_leave_a_hole_are_not_taken(remembering: Strategy[Any, Any], 
     assert answer.HasField("need_history")
 
 
+def test_a_long_log_is_read_page_by_page(remembering: Strategy[Any, Any], spec: SearchSpec) -> None:
+    session = Session(StrategyRuntime(remembering), spec)
+    rehearse(session, spec, trials=9)
+    whole, answer = session.record[-1]
+    log = [seen for request, _ in session.record[:-1] for seen in request.observations]
+    assert len(log) > 4
+    for name in ("u", ""):
+        request, cold, asked = strategy_pb2.ProposeRequest(), StrategyRuntime(remembering), [0]
+        request.CopyFrom(whole)
+        request.experiment_uid = name
+        while (found := cold.propose(request)).HasField("need_history"):
+            asked.append(found.need_history.from_sequence)
+            del request.history[:]
+            request.history_after = asked[-1]
+            request.ClearField("history_until")
+            if name:
+                request.history_until = min(asked[-1] + 2, whole.history_sequence)
+                request.history.extend(log[asked[-1] : request.history_until])
+            else:
+                # Without a name to keep it under, the page must be the whole of it.
+                request.history.extend(log)
+        assert found == answer
+        assert asked == ([0, *range(0, len(log), 2)] if name else [0, 0])
+
+
 def test_an_empty_page_is_an_answer(remembering: Strategy[Any, Any], spec: SearchSpec) -> None:
     request = request_of(spec, history_sequence=40, history_after=0, experiment_uid="u")
     assert StrategyRuntime(remembering).propose(request).HasField("proposals")
