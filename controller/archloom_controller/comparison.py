@@ -127,7 +127,7 @@ def compare(
     else:
         shown = test.p_value <= LEVEL
         comparison.verdict = Verdict.VERDICT_BETTER if shown else Verdict.VERDICT_NOT_SHOWN
-    comparison.statement = _statement(comparison, metric, len(strategy))
+    comparison.statement = _statement(comparison, metric, sign, len(strategy))
     return comparison
 
 
@@ -148,7 +148,7 @@ def _summary(outcomes: Sequence[Outcome], sign: float) -> experiment_pb2.SampleS
     return summary
 
 
-def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials: int) -> str:
+def _statement(comparison: experiment_pb2.ControlComparison, metric: str, sign: float, trials: int) -> str:
     """For people: what was measured, what the test says, and what is not identified."""
     controls = comparison.controls.trials
     if comparison.verdict == Verdict.VERDICT_NOT_IDENTIFIED:
@@ -160,10 +160,12 @@ def _statement(comparison: experiment_pb2.ControlComparison, metric: str, trials
     matched = comparison.matched_trials
     parts = []
     if comparison.HasField("margin"):
+        # There may be more controls than trials of the strategy: as many of each are told here.
+        best_control = comparison.strategy_first.best + sign * comparison.margin
         parts.append(
             f"the best {metric} of the strategy's first {matched} trials is "
             f"{comparison.strategy_first.best:.4g}, that of {matched} random controls "
-            f"{comparison.controls.best:.4g} ({comparison.margin:+.4g} for the strategy)"
+            f"{best_control:.4g} ({comparison.margin:+.4g} for the strategy)"
         )
     verdict = (
         "better than random search"

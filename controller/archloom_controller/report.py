@@ -46,32 +46,49 @@ async def front(store: Store, frame: Frame, experiment: Document) -> list[Docume
 
 async def build(store: Store, frame: Frame, experiment: Document, clock: Clock) -> experiment_pb2.Report:
     rows = await front(store, frame, experiment)
+    control, cancelled = await _control(store, frame, experiment)
     report = experiment_pb2.Report(
         experiment=str(frame.name),
         create_time=timestamp(clock.now()),
         front=[trial_message(row, frame.name, points=()) for row in rows],
-        control=await _control(store, frame, experiment),
+        control=control,
     )
     finale = experiment.get("finale")
     if finale:
         await _finale(store, frame, experiment, report)
     report.notes.extend(_notes(frame, experiment, report))
+    if cancelled:
+        told = "1 control was" if cancelled == 1 else f"{cancelled} controls were"
+        report.notes.append(f"{told} cancelled by a user; the comparison is over the others.")
     return report
 
 
-async def _control(store: Store, frame: Frame, experiment: Document) -> experiment_pb2.ControlComparison:
-    """Full-fidelity trials alone: lower ones do not compare. What a user brought is nobody's merit."""
+async def _control(
+    store: Store, frame: Frame, experiment: Document
+) -> tuple[experiment_pb2.ControlComparison, int]:
+    """Full-fidelity trials alone: lower ones do not compare. What a user brought is nobody's merit.
+
+    With it the number of controls that users cancelled, for the engine stops none.
+    """
     sides: dict[int, list[Outcome]] = {
         int(TrialRole.TRIAL_ROLE_SEARCH): [],
         int(TrialRole.TRIAL_ROLE_CONTROL): [],
     }
     fields = ("role", "state", "metrics", "device_seconds", "fidelity")
     counted = {COMPLETED, INFEASIBLE, FAILED}
-    if experiment["state"] != ExperimentState.EXPERIMENT_STATE_CANCELLED:
-        # What was stopped early was given up for bad; what ended with its experiment says nothing.
-        counted.add(CANCELLED)
+    cancelled = 0
     async for row in store.trials.each(frame.uid, list(sides), fields):
-        if row["state"] not in counted or row["fidelity"] != frame.full_fidelity:
+        if row["fidelity"] != frame.full_fidelity:
+            continue
+        if row["state"] == CANCELLED:
+            # What ended with its experiment says nothing.
+            if experiment["state"] == ExperimentState.EXPERIMENT_STATE_CANCELLED:
+                continue
+            # A trial of the strategy was given up for bad; of a control nobody knows.
+            if row["role"] == TrialRole.TRIAL_ROLE_CONTROL:
+                cancelled += 1
+                continue
+        elif row["state"] not in counted:
             continue
         values = None
         if row["state"] == COMPLETED:
@@ -79,7 +96,7 @@ async def _control(store: Store, frame: Frame, experiment: Document) -> experime
         sides[row["role"]].append(Outcome(values, row["device_seconds"]))
     metric, sign = frame.signs[0]
     strategy, controls = sides.values()
-    return await asyncio.to_thread(compare, strategy, controls, metric, sign)
+    return await asyncio.to_thread(compare, strategy, controls, metric, sign), cancelled
 
 
 async def _finale(store: Store, frame: Frame, experiment: Document, report: experiment_pb2.Report) -> None:

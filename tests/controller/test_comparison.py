@@ -35,6 +35,13 @@ def test_the_first_m_trials_meet_the_m_controls() -> None:
     assert found.margin == 1
 
 
+@pytest.mark.parametrize(("sign", "told"), [(1.0, ("1", "3")), (-1.0, ("-1", "-3"))])
+def test_as_many_controls_as_trials_are_told_when_there_are_more(sign: float, told: tuple[str, str]) -> None:
+    found = compare(outcomes([1.0] * 6), outcomes([3.0] * 6 + [0.5] * 6), "loss", sign)
+    assert found.margin == 2.0
+    assert f"first 6 trials is {told[0]}, that of 6 random controls {told[1]} (+2 for" in found.statement
+
+
 def test_a_worse_strategy_is_not_shown_to_be_better() -> None:
     found = compare(outcomes([9, 9, 8, 7]), outcomes([1, 2, 3, 4]), "loss", 1.0)
     assert found.verdict == Verdict.VERDICT_NOT_SHOWN

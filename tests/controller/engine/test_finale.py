@@ -143,3 +143,17 @@ async def test_a_result_without_the_objective_is_a_failure(world: Any) -> None:
     await world.until(lambda e: e.state == experiment_pb2.EXPERIMENT_STATE_FAILED)
     trial = (await world.listed())[0]
     assert trial.failure.message == "the evaluator did not report val_accuracy"
+
+
+async def test_controls_that_a_user_cancels_do_not_count_for_the_strategy(world: Any) -> None:
+    await world.create(trials=24, parallelism=4, share=0.5)
+    while (await world.get()).state == experiment_pb2.EXPERIMENT_STATE_RUNNING:
+        for trial in await world.lease(wait=0.1):
+            if trial.role == CONTROL:
+                await world.trials.CancelTrial(trial_pb2.CancelTrialRequest(name=trial.trial), None)
+            else:
+                await world.complete([trial])
+    report = await world.report()
+    assert report.control.controls.trials == 0
+    assert report.control.verdict == experiment_pb2.VERDICT_NOT_IDENTIFIED
+    assert any(note.startswith("12 controls were cancelled") for note in report.notes)
