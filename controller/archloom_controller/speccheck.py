@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archloom.errors import InvalidInput, Violation
+from archloom.errors import InvalidInput, Unavailable, Violation
 from archloom.space import Space, SpaceError, load_preset
 from archloom.space.errors import suggest
 from archloom.v1 import common_pb2, experiment_pb2, strategy_pb2
@@ -46,7 +46,10 @@ class SpecCheck:
         self._registry = registry
 
     async def check(self, given: experiment_pb2.ExperimentSpec, broken: Sequence[Violation] = ()) -> Checked:
-        """Raises InvalidInput with every fault. ``broken`` are those that the protos' rules found already."""
+        """Raises InvalidInput with every fault, Unavailable when the strategy alone cannot be asked now.
+
+        ``broken`` are the faults that the protos' rules found already.
+        """
         spec = experiment_pb2.ExperimentSpec()
         spec.CopyFrom(given)
         fill_defaults(spec)
@@ -67,12 +70,19 @@ class SpecCheck:
         if evaluator is not None and space is not None:
             faults += recipe(space, evaluator)
         strategy: strategy_pb2.StrategyDescription | None = None
+        away: StrategyUnreachable | None = None
         for field in ("strategy", "fallback") if spec.HasField("fallback") else ("strategy",):
-            described, found = await self._strategy(spec, field, None if broken else space)
+            try:
+                described, found = await self._strategy(spec, field, None if broken else space)
+            except StrategyUnreachable as error:
+                away = error
+                continue
             strategy = strategy or described
             faults += found
         told = {fault.field for fault in broken}
         faults = [*broken, *(fault for fault in faults if fault.field not in told)]
+        if away is not None and not faults:
+            raise Unavailable(f"the strategy could not check the spec: {away}", reason="STRATEGY_UNREACHABLE")
         if faults or evaluator is None or dataset is None or strategy is None:
             raise InvalidInput(faults)
         if not spec.strategy.version:
@@ -136,7 +146,10 @@ class SpecCheck:
             search = search_spec(spec, asked, space)
             told = await self._gateway.validate(asked.name, search)
             faults += [Violation(f"{field}.{each.field}", each.message) for each in told]
-        except (StrategyUnreachable, StrategyFailed) as error:
+        except StrategyUnreachable:
+            if not faults:
+                raise
+        except StrategyFailed as error:
             faults.append(Violation(f"{field}.name", f"the strategy could not check the spec: {error}"))
         return described, faults
 

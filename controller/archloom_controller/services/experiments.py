@@ -47,6 +47,11 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
     async def CreateExperiment(
         self, request: experiment_pb2.CreateExperimentRequest, context: Any
     ) -> experiment_pb2.CreateExperimentResponse:
+        answer = experiment_pb2.CreateExperimentResponse
+        # A repeated call is answered as it was, whatever became of the strategy meanwhile.
+        known = await self._store.requests.answered(principal.get(), request, answer)
+        if known is not None:
+            return known
         others, broken = broken_rules("spec")
         try:
             checked = await self._check.check(request.spec, broken)
@@ -67,7 +72,6 @@ class ExperimentServicer(experiment_pb2_grpc.ExperimentServiceServicer):
             created.append(experiment)
             return experiment_pb2.CreateExperimentResponse(experiment=experiment_message(experiment))
 
-        answer = experiment_pb2.CreateExperimentResponse
         try:
             response = await self._store.requests.once(principal.get(), request, answer, effect, now)
         except DuplicateKeyError:

@@ -38,12 +38,9 @@ class Requests:
         ``request`` has a field request_id; empty means that repeating is not asked for. The same id with
         another request is InvalidInput.
         """
-        request_id: str = request.request_id  # type: ignore[attr-defined]
-        method = type(request).__name__
-        if not request_id:
+        if not request.request_id:  # type: ignore[attr-defined]
             return await self._transaction(effect)  # type: ignore[no-any-return]
-        key = f"{caller}|{method}|{request_id}"
-        digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+        key, digest = _identity(caller, request)
 
         async def body(session: AsyncClientSession) -> M:
             known = await self._log.find_one({"_id": key}, session=session)
@@ -65,9 +62,25 @@ class Requests:
                 raise error
             return self._repeat(known, digest, answer)
 
+    async def answered(self, caller: str, request: Message, answer: type[M]) -> M | None:
+        """What the call was answered, if it was made before; for what must not be checked again. Raises as
+        ``once`` does.
+        """
+        if not request.request_id:  # type: ignore[attr-defined]
+            return None
+        key, digest = _identity(caller, request)
+        known = await self._log.find_one({"_id": key})
+        return None if known is None else self._repeat(known, digest, answer)
+
     def _repeat(self, known: Document, digest: str, answer: type[M]) -> M:
         if known["digest"] != digest:
             raise InvalidInput(
                 [Violation("request_id", "was used for another request before; choose a new one")]
             )
         return answer.FromString(known["answer"])
+
+
+def _identity(caller: str, request: Message) -> tuple[str, str]:
+    """The key of a call in the log, and the digest of what it asked for."""
+    key = f"{caller}|{type(request).__name__}|{request.request_id}"  # type: ignore[attr-defined]
+    return key, hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()

@@ -7,10 +7,11 @@ import random
 from typing import Any
 
 import pytest
-from archloom.errors import AlreadyExists, InvalidInput, WrongState
+from archloom.errors import AlreadyExists, InvalidInput, Unavailable, Violation, WrongState
 from archloom.space import Architecture
 from archloom.v1 import common_pb2, evaluation_pb2, experiment_pb2, strategy_pb2, trial_pb2
 from archloom_controller.engine.seeds import generator
+from archloom_controller.interfaces import StrategyUnreachable
 from google.protobuf.field_mask_pb2 import FieldMask
 
 NAME = "projects/p/experiments/search"
@@ -362,6 +363,24 @@ async def test_users_bring_architectures_and_results(world: Any) -> None:
     assert strategy_pb2.OBSERVATION_KIND_ENQUEUED in kinds
     with pytest.raises(WrongState):
         await world.trials.EnqueueTrials(request, None)
+
+
+async def test_a_creation_is_repeated_without_its_strategy(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(world, "once", request_id="r-1", trials=3)
+    first = await world.experiments.CreateExperiment(request, None)
+
+    async def away(name: str, spec: strategy_pb2.SearchSpec) -> list[Violation]:
+        raise StrategyUnreachable("strategy random was not reached yet")
+
+    monkeypatch.setattr(world.gateway, "validate", away)
+    assert await world.experiments.CreateExperiment(request, None) == first
+    with pytest.raises(Unavailable, match="not reached yet"):
+        await world.experiments.CreateExperiment(request_of(world, "other", trials=3), None)
+    with pytest.raises(InvalidInput) as found:
+        await world.experiments.CreateExperiment(request_of(world, "other", trials=0), None)
+    assert [fault.field for fault in found.value.violations] == ["spec.budget.trials"]
 
 
 async def test_a_call_repeated_with_its_request_id_has_one_effect(world: Any) -> None:
