@@ -61,6 +61,8 @@ class Draft:
         #: New trials that wait for a worker.
         self.ready = 0
         self._made: dict[str, Document] = {}
+        #: Whether nothing that users enqueued is left behind by this step.
+        self.inbox_read = False
         #: Trials whose end this step sequences, for metrics.
         self.ends: list[Document] = []
         self.write = StepWrite(
@@ -348,9 +350,16 @@ class Draft:
         self.event(EventKind.EVENT_KIND_PHASE_CHANGED, message=message, phase=phase)
 
     def change_state(self, state: int, reason: str = "") -> None:
-        """The experiment's end, by itself."""
+        """The experiment's end, by itself; with nothing left to end or to read it is closed at once."""
         self.fields |= {"state": state, "end_time": self.write.now, "state_reason": reason}
         self.event(EventKind.EVENT_KIND_STATE_CHANGED, message=reason, state=state)
+        if self.inbox_read and self.counters["live"] == 0:
+            self.close()
+
+    def close(self) -> None:
+        """This is the last step, unless users enqueued more since the inbox was read: then it is void."""
+        self.fields["open"] = False
+        self.write.enqueued = self.experiment["enqueued"]
 
     def degrade(self, reason: str) -> None:
         """The strategy cannot be used now."""

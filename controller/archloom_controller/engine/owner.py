@@ -165,7 +165,7 @@ class Owner:
             return await self._parts.store.trials.cancel_live(self.uid, limit, now) > 0 and draft.empty
         assert self._vetting is not None
         if await take_inbox(self._parts, draft, self._vetting, searching=False):
-            draft.fields["open"] = False
+            draft.close()
         return False
 
     async def _advance(self, draft: Draft, vetting: Vetting) -> Answer | None:
@@ -176,7 +176,7 @@ class Owner:
             return await self._search(draft, vetting)
         # No strategy is asked any more.
         draft.recover()
-        await take_inbox(self._parts, draft, vetting, searching=False)
+        draft.inbox_read = await take_inbox(self._parts, draft, vetting, searching=False)
         if phase == ExperimentPhase.EXPERIMENT_PHASE_FINALISTS:
             await finale.train_finalists(draft, store)
         elif phase == ExperimentPhase.EXPERIMENT_PHASE_TEST:
@@ -186,7 +186,7 @@ class Owner:
         return None
 
     async def _search(self, draft: Draft, vetting: Vetting) -> Answer | None:
-        emptied = await take_inbox(self._parts, draft, vetting, searching=True)
+        draft.inbox_read = await take_inbox(self._parts, draft, vetting, searching=True)
         await self._make_controls(draft, vetting)
         answer = None
         if not draft.experiment.get("exhausted"):
@@ -194,7 +194,7 @@ class Owner:
         await self._make_controls(draft, vetting)
         # Finalists are chosen from the store, which does not know yet what this step ends at its creation.
         unread = draft.write.created or draft.write.joined
-        if emptied and not unread and self._search_is_over(draft):
+        if draft.inbox_read and not unread and self._search_is_over(draft):
             await finale.open_finale(draft, self._parts.store)
         return answer
 

@@ -231,6 +231,7 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
         "next_trial": 1,
         "counters": {**dict.fromkeys((*made, *ended), 0), "seconds": 0.0, "reserved": 0.0},
         "refused": 0,
+        "enqueued": 0,
         "front": [],
         "pending": [{"kind": EventKind.EVENT_KIND_STATE_CHANGED, "state": state, "phase": phase}],
         "strategy": {"listens": listens(checked.strategy.capabilities), "fallback": False},

@@ -133,6 +133,7 @@ class TrialServicer(trial_pb2_grpc.TrialServiceServicer):
                 raise WrongState(f"the search of {name} is over")
             items = [_item(uid, trial) for trial in request.trials]
             await self._store.inbox.put(items, session)
+            await self._store.experiments.count_enqueue(uid, session)
             return trial_pb2.EnqueueTrialsResponse(inbox_ids=[str(item["_id"]) for item in items])
 
         response = await self._store.requests.once(

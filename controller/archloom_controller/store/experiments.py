@@ -83,6 +83,10 @@ class Experiments:
         outcome = await self._experiments.update_one({"_id": uid, "change": change}, update, session=session)
         return outcome.matched_count == 1
 
+    async def count_enqueue(self, uid: str, session: AsyncClientSession) -> None:
+        """A step that would close the experiment without having read this is void."""
+        await self._experiments.update_one({"_id": uid}, {"$inc": {"enqueued": 1}}, session=session)
+
     async def hold(self, uid: str, held: bool, session: AsyncClientSession | None = None) -> None:
         """Set the experiment's ready trials aside, or back."""
         await self._trials.update_many(

@@ -56,6 +56,8 @@ class StepWrite:
     #: Trials to cancel, whatever they do.
     stopped: list[str] = field(default_factory=list)
     inbox: list[Any] = field(default_factory=list)
+    #: Set by a step that closes the experiment: how often users had enqueued when its inbox was read.
+    enqueued: int | None = None
     record: Document | None = None
 
 
@@ -77,14 +79,17 @@ class Steps:
         """Write a step in one transaction. Raises StepLost or StepChanged, and has written nothing then."""
 
         async def body(session: AsyncClientSession) -> None:
+            where: Document = {
+                "_id": write.uid,
+                "engine.replica": write.replica,
+                "engine.epoch": write.epoch,
+                "step": write.step - 1,
+                "change": write.change,
+            }
+            if write.enqueued is not None:
+                where["enqueued"] = write.enqueued
             outcome = await self._experiments.update_one(
-                {
-                    "_id": write.uid,
-                    "engine.replica": write.replica,
-                    "engine.epoch": write.epoch,
-                    "step": write.step - 1,
-                    "change": write.change,
-                },
+                where,
                 {"$set": {**write.fields, "step": write.step, "update_time": write.now}},
                 session=session,
             )

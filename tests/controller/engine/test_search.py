@@ -10,8 +10,11 @@ import pytest
 from archloom.errors import AlreadyExists, InvalidInput, Unavailable, Violation, WrongState
 from archloom.space import Architecture
 from archloom.v1 import common_pb2, evaluation_pb2, experiment_pb2, strategy_pb2, trial_pb2
+from archloom_controller.engine.draft import Draft
+from archloom_controller.engine.frame import Frame
 from archloom_controller.engine.seeds import generator
 from archloom_controller.interfaces import StrategyUnreachable
+from archloom_controller.store import StepChanged
 from google.protobuf.field_mask_pb2 import FieldMask
 
 NAME = "projects/p/experiments/search"
@@ -419,3 +422,32 @@ async def test_two_objectives_make_a_front_that_nothing_dominates(world: Any) ->
     front = (await world.experiments.GetFront(experiment_pb2.GetFrontRequest(name=NAME), None)).trials
     assert {t.number for t in front} == best
     assert [values[t.number] for t in front] == sorted(values[t.number] for t in front)
+
+
+async def test_an_experiment_is_closed_by_the_step_that_ends_it(world: Any) -> None:
+    await world.create(trials=3, parallelism=3)
+    experiment = await world.work()
+    stored = await world.store.experiments.by_uid(experiment.uid)
+    assert not stored["open"]
+    last = (await world.events())[-1]
+    assert last.step == stored["step"] == experiment.step
+
+
+async def test_a_step_that_would_close_the_experiment_over_a_full_inbox_is_void(world: Any) -> None:
+    await world.create(trials=1, parallelism=1)
+    experiment = await world.until(lambda e: e.trials.ready == 1)
+    _, task = world.engine._owners[experiment.uid]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    stored = await world.store.experiments.by_uid(experiment.uid)
+    late = Draft(Frame.of(stored), stored, 3, 60.0)
+    late.begin(stored["update_time"])
+    late.inbox_read = True
+    late.counters["live"] = 0
+    late.change_state(experiment_pb2.EXPERIMENT_STATE_SUCCEEDED)
+    request = trial_pb2.EnqueueTrialsRequest(parent=NAME)
+    request.trials.add(architecture=world.gateway.space.sample(random.Random(3)).to_proto())
+    await world.trials.EnqueueTrials(request, None)
+    with pytest.raises(StepChanged):
+        await world.store.steps.commit(late.finish())
+    assert (await world.get()).state == experiment_pb2.EXPERIMENT_STATE_RUNNING
