@@ -170,3 +170,15 @@ async def test_a_lost_lease_answer_comes_again(world: Any) -> None:
     assert [t.attempt for t in again] == [1, 1, 1]
     other = await world.lease(count=3, request_id="r2")
     assert {t.trial for t in other}.isdisjoint(t.trial for t in first)
+
+
+async def test_the_number_alone_fences_an_attempt_of_the_same_worker(world: Any) -> None:
+    await world.create(trials=1, parallelism=1)
+    first = await world.lease(wait=5)
+    assert await world.fail(first, common_pb2.FAILURE_REASON_INTERNAL) == [RECORDED]
+    second = await world.lease(wait=5)
+    assert second[0].attempt == first[0].attempt + 1
+    assert await world.complete(first, val_accuracy=0.1) == [STALE]
+    assert await world.heartbeat(first) == [evaluation_pb2.DIRECTIVE_STOP]
+    assert await world.complete(second, val_accuracy=0.9) == [RECORDED]
+    assert (await world.listed())[0].metrics[0].value == 0.9
