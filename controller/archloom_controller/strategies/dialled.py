@@ -98,6 +98,10 @@ class DialledPlugin:
                 except (StrategyUnreachable, StrategyFailed) as error:
                     self._complain(str(error))
                     await asyncio.sleep(_DESCRIBE_PAUSE_SECONDS)
+                except Exception as error:
+                    # Whatever it is: nobody else follows this plugin.
+                    self._complain(f"the plugin at {self.address}: {type(error).__name__}: {error}")
+                    await asyncio.sleep(_DESCRIBE_PAUSE_SECONDS)
                 continue
             await self._channel.wait_for_state_change(state)
 
@@ -107,12 +111,16 @@ class DialledPlugin:
         self.problem = problem
 
     async def _call(self, call: Awaitable[Any], seconds: float) -> Any:
+        who = f"strategy {self.name}" if self.name else f"the plugin at {self.address}"
         try:
-            return await call
+            answer = await call
         except grpc.aio.AioRpcError as error:
-            who = f"strategy {self.name}" if self.name else f"the plugin at {self.address}"
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 raise StrategyUnreachable(f"{who} cannot be reached: {error.details()}") from None
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise StrategyFailed(f"{who} did not answer within {seconds:g} s") from None
             raise StrategyFailed(f"{who} failed: {error.code().name}: {error.details()}") from None
+        if answer is None:
+            # grpc.aio's way to say that the bytes are no message of the kind.
+            raise StrategyFailed(f"{who} gave an answer that cannot be read")
+        return answer

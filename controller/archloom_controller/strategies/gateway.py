@@ -253,8 +253,9 @@ class Gateway:
             await asyncio.sleep(_FOLLOW_SECONDS)
             try:
                 await self._follow_once()
-            except PyMongoError as error:
-                _log.warning("the registered strategies cannot be read: %s", error)
+            except Exception as error:
+                # Whatever it is, the next round may do without it.
+                _log.warning("the registered strategies cannot be followed: %s", error)
 
     async def _follow_once(self) -> None:
         """Do what other replicas were told: dial new addresses, drop forgotten ones."""

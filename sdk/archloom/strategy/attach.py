@@ -121,10 +121,9 @@ class Attachment:
         outbox: queue.SimpleQueue[strategy_pb2.AttachRequest | None] = queue.SimpleQueue()
         outbox.put(strategy_pb2.AttachRequest(hello=self._plugin.describe()))
         metadata = (("authorization", f"Bearer {self._token}"),) if self._token else ()
-        with (
-            open_channel(self._server) as channel,
-            ThreadPoolExecutor(self._threads, thread_name_prefix="attached") as pool,
-        ):
+        # Not a context manager: its end would wait for a call that hangs, and no stream would follow.
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="attached")
+        with open_channel(self._server) as channel:
             stub = strategy_pb2_grpc.StrategyHostServiceStub(channel)
             stream = stub.Attach(_sent(outbox), metadata=metadata)
             self._stream = stream

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from archloom.client.connection import Backoff
 from archloom.errors import InternalError, Unauthenticated
-from archloom.strategy import SearchSpec, Strategy
+from archloom.strategy import ProposeRequest, ProposeResult, SearchSpec, Strategy, convert
 from archloom.strategy.attach import Attachment
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing.rehearsal import rehearse
@@ -67,9 +67,13 @@ class Host(strategy_pb2_grpc.StrategyHostServiceServicer):
     def propose(self, request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
         return self._ask(propose=request).propose
 
-    def _ask(self, **request: Any) -> strategy_pb2.AttachAnswer:
+    def send(self, **request: Any) -> None:
+        """A call, whose answer nobody waits for."""
         self._number += 1
         self._calls.put(strategy_pb2.AttachResponse(call=self._number, **request))
+
+    def _ask(self, **request: Any) -> strategy_pb2.AttachAnswer:
+        self.send(**request)
         answer = self._answers.get(timeout=10)
         assert answer.call == self._number
         if answer.HasField("error"):
@@ -109,6 +113,38 @@ def test_a_search_through_the_stream(
         assert [answer for _, answer in session.record] == [answer for _, answer in here.record]
         assert host.tokens == ["Bearer secret"]
     finally:
+        attachment.stop()
+
+
+def test_it_comes_back_while_a_call_of_the_lost_stream_hangs(
+    host: Host, address: str, spec: SearchSpec
+) -> None:
+    begun, let_go = threading.Event(), threading.Event()
+
+    class Hanging(Strategy):
+        """Waits for the test."""
+
+        name = "hanging"
+
+        def propose(self, request: ProposeRequest) -> ProposeResult:
+            begun.set()
+            let_go.wait(60)
+            return ProposeResult(waiting=True)
+
+    attachment = Attachment(StrategyRuntime(Hanging()), address, backoff=QUICK).start()
+    try:
+        assert host.describe().name == "hanging"
+        host.send(
+            propose=strategy_pb2.ProposeRequest(
+                experiment="projects/p/experiments/e", spec=convert.spec_message(spec, {}), step=1, count=1
+            )
+        )
+        assert begun.wait(10)
+        host.cut()
+        assert host.describe().name == "hanging"
+        assert not let_go.is_set()
+    finally:
+        let_go.set()
         attachment.stop()
 
 
