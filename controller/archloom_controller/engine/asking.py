@@ -97,8 +97,9 @@ class Asking:
     def commit(self, experiment: Document, draft: Draft) -> None:
         """The draft was written: its events belong to the log now."""
         told: int = draft.fields["told"] if "told" in draft.fields else experiment["told"]
-        rows = map(observation, draft.write.events)
-        self._log = [seen for seen in [*self._log, *(row for row in rows if row)] if seen.sequence > told]
+        # As a rule all of it was told just now: nothing is parsed again to be dropped.
+        fresh = map(observation, (row for row in draft.write.events if row["sequence"] > told))
+        self._log = [seen for seen in self._log if seen.sequence > told] + [seen for seen in fresh if seen]
         # A fallback is told from the start: the log is read anew.
         self._span = (told, draft.sequence) if told >= experiment["told"] else (-1, -1)
 
@@ -220,6 +221,7 @@ class Asking:
         name = draft.frame.spec.fallback.name
         described = await self._parts.gateway.describe(name)
         draft.fields["strategy"] = {
+            "name": name,
             "fallback": True,
             "listens": described is None or listens(described.capabilities),
         }

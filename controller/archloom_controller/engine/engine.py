@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from archloom.v1.experiment_pb2 import ExperimentState
 
 from archloom_controller.engine.dispatch import Dispatcher
-from archloom_controller.engine.owner import Owner
+from archloom_controller.engine.owner import Owner, strategy_needed
 from archloom_controller.engine.parts import Parts
 from archloom_controller.engine.reaper import Reaper, Watchlist
 from archloom_controller.interfaces import Artifacts, EngineSettings, Registry, StrategyGateway, Wakeups
 from archloom_controller.metrics import Metrics
 from archloom_controller.store import Store
+from archloom_controller.store.layout import Document
 from archloom_controller.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Engine:
         self._reaper = Reaper(self.parts)
         self._owners: dict[str, tuple[Owner, asyncio.Task[None]]] = {}
         self._replicas = Watchlist()
+        self._unclaimed = Watchlist()
+        self._cut_off = Watchlist()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -112,7 +115,9 @@ class Engine:
     async def _keep_presence(self) -> None:
         """Say that this replica is alive, see who is not, and take over what is theirs."""
         store, clock = self.parts.store, self.parts.clock
-        await store.presence.renew_replica(self.replica, clock.now())
+        gateway = self.parts.gateway
+        here = {name for name in gateway.names() if gateway.reachable(name)}
+        await store.presence.renew_replica(self.replica, clock.now(), here)
         replicas = await store.presence.replicas()
         now, limit = clock.monotonic(), self.parts.settings.lease_seconds
         self._replicas.look(now, limit / 2)
@@ -120,11 +125,20 @@ class Engine:
         dead = {
             name
             for name in owners | replicas.keys()
-            if name != self.replica and self._replicas.still_for(name, replicas.get(name, -1), now) >= limit
+            if name != self.replica and self._replicas.still_for(name, _renewal(replicas, name), now) >= limit
         }
         self._replicas.keep(owners | replicas.keys())
-        self.parts.signals.broadcasting = bool(replicas.keys() - dead - {self.replica})
-        for row in await store.experiments.owned_by(["", *(dead & owners)], _CLAIMS_AT_ONCE):
+        others = replicas.keys() - dead - {self.replica}
+        self.parts.signals.broadcasting = bool(others)
+        elsewhere = {name for other in others for name in replicas[other].get("strategies", ())} - here
+        await self._hand_over(elsewhere)
+        unclaimed = await store.experiments.owned_by(["", *(dead & owners)], _CLAIMS_AT_ONCE)
+        self._unclaimed.keep(row["_id"] for row in unclaimed)
+        for row in unclaimed:
+            waited = self._unclaimed.still_for(row["_id"], row["engine"]["epoch"], now)
+            if strategy_needed(row) in elsewhere and waited < limit:
+                # A replica that reaches its strategy takes it.
+                continue
             epoch = await store.experiments.claim(row["_id"], row["engine"]["epoch"], self.replica)
             if epoch is not None:
                 log.info("took over experiment %s from %s", row["_id"], row["engine"]["replica"] or "nobody")
@@ -132,6 +146,19 @@ class Engine:
         await self._mind_own()
         degraded = sum(owner.degraded for owner, _ in self._owners.values())
         self.parts.metrics.owned(len(self._owners), degraded)
+
+    async def _hand_over(self, elsewhere: Collection[str]) -> None:
+        """Give up what only others can run: a strategy that is attached to one replica is out of reach of
+        the rest. It must have been so for a lease, for strategies come and go.
+        """
+        now, limit = self.parts.clock.monotonic(), self.parts.settings.lease_seconds
+        self._cut_off.keep(self._owners)
+        for uid, (owner, task) in list(self._owners.items()):
+            away = owner.strategy in elsewhere
+            if self._cut_off.still_for(uid, away, now) >= limit and away:
+                log.info("experiment %s goes to a replica that reaches strategy %s", uid, owner.strategy)
+                await end_tasks([task])
+                await self.parts.store.experiments.release(uid, owner.epoch)
 
     async def _mind_own(self) -> None:
         """Run what is ours in the store and has no task: one that broke, or a creation whose caller went
@@ -168,3 +195,7 @@ class Engine:
     async def _listen(self) -> None:
         async for key in self.parts.store.presence.woken():
             self.parts.signals.notify_here(key)
+
+
+def _renewal(replicas: Mapping[str, Document], name: str) -> int:
+    return int(replicas[name]["renewal"]) if name in replicas else -1

@@ -40,6 +40,12 @@ class Turn(enum.Enum):
     OVER = enum.auto()
 
 
+def strategy_needed(experiment: Document) -> str:
+    """The name of the strategy that proposes for it; empty once its search is over."""
+    searches = experiment["phase"] == ExperimentPhase.EXPERIMENT_PHASE_SEARCH
+    return str(experiment["strategy"].get("name", "")) if searches else ""
+
+
 class Owner:
     """Runs one experiment while this replica owns it at ``epoch``.
 
@@ -54,6 +60,8 @@ class Owner:
         self.uid = uid
         self.epoch = epoch
         self.degraded = False
+        #: The strategy that the experiment needs, if it needs one still.
+        self.strategy = ""
         self._asking = Asking(parts, uid)
         self._frame: Frame | None = None
         self._vetting: Vetting | None = None
@@ -143,6 +151,7 @@ class Owner:
             self._frame, self._vetting = frame, Vetting(frame)
             experiment = whole
         self.degraded = bool(experiment.get("degraded"))
+        self.strategy = strategy_needed(experiment)
         return experiment
 
     async def _take_changes(self, draft: Draft) -> None:

@@ -234,7 +234,11 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
         "enqueued": 0,
         "front": [],
         "pending": [{"kind": EventKind.EVENT_KIND_STATE_CHANGED, "state": state, "phase": phase}],
-        "strategy": {"listens": listens(checked.strategy.capabilities), "fallback": False},
+        "strategy": {
+            "name": checked.spec.strategy.name,
+            "listens": listens(checked.strategy.capabilities),
+            "fallback": False,
+        },
         "strategy_state": {"digest": "", "version": 0, "size": 0},
         "evaluator": {
             "version": checked.evaluator.version,

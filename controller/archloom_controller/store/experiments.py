@@ -116,7 +116,8 @@ class Experiments:
     async def owned_by(self, replicas: Sequence[str], limit: int) -> list[Document]:
         """Open experiments whose owner is one of these ("" is nobody)."""
         found = self._experiments.find(
-            {"open": True, "engine.replica": {"$in": list(replicas)}}, {"engine": 1}
+            {"open": True, "engine.replica": {"$in": list(replicas)}},
+            {"engine": 1, "strategy": 1, "phase": 1},
         )
         return [document async for document in found.limit(limit)]
 

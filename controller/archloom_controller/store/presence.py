@@ -21,17 +21,19 @@ class Presence:
         self._workers = database["workers"]
         self._wakes = database["wakes"]
 
-    async def renew_replica(self, replica: str, now: datetime.datetime) -> None:
-        await self._replicas.update_one(
-            {"_id": replica}, {"$inc": {"renewal": 1}, "$set": {"renewal_time": now}}, upsert=True
-        )
+    async def renew_replica(
+        self, replica: str, now: datetime.datetime, strategies: Collection[str] = ()
+    ) -> None:
+        """``strategies`` are those that the replica reaches."""
+        news = {"renewal_time": now, "strategies": sorted(strategies)}
+        await self._replicas.update_one({"_id": replica}, {"$inc": {"renewal": 1}, "$set": news}, upsert=True)
 
     async def drop_replica(self, replica: str) -> None:
         await self._replicas.delete_one({"_id": replica})
 
-    async def replicas(self) -> dict[str, int]:
-        """Renewal numbers."""
-        return {row["_id"]: row["renewal"] async for row in self._replicas.find({"_id": {"$gt": ""}})}
+    async def replicas(self) -> dict[str, Document]:
+        """{renewal, strategies, ...} of each."""
+        return {row["_id"]: row async for row in self._replicas.find({"_id": {"$gt": ""}})}
 
     async def renew_worker(
         self,

@@ -351,9 +351,9 @@ async def replicas(database: Any) -> AsyncIterator[Callable[..., Any]]:
     store = Store(database)
     await store.prepare()
     started: list[Engine] = []
-    gateway, registry = Gateway(), Registry()
+    shared, registry = Gateway(), Registry()
 
-    async def make(**changes: Any) -> World:
+    async def make(gateway: Gateway = shared, **changes: Any) -> World:
         wakeups = Wakeups()
         settings = replace(SETTINGS, **changes)
         engine = Engine(

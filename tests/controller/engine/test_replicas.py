@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from archloom.v1 import experiment_pb2
+from archloom_controller.interfaces import StrategyUnreachable
 from archloom_controller.store import StepLost
 
 NAME = "projects/p/experiments/search"
@@ -61,6 +62,56 @@ async def test_a_replica_that_stops_hands_over_at_once(replicas: Any) -> None:
     await one.engine.stop()
     experiment = await two.work("w2")
     assert experiment.trials.completed == 10
+
+
+def another_gateway(world: Any) -> Any:
+    return type(world.gateway)()
+
+
+async def test_an_experiment_goes_to_the_replica_that_its_strategy_is_attached_to(replicas: Any) -> None:
+    one = await replicas(lease_seconds=0.8)
+    two = await replicas(another_gateway(one), lease_seconds=0.8)
+    await one.create(trials=10, parallelism=2)
+    await one.until(lambda e: e.trials.ready == 2)
+    # Its plugin calls in elsewhere: this replica lives on, and would keep the experiment.
+    one.gateway.trouble = StrategyUnreachable("no plugin of that name is connected to this replica")
+    experiment = await two.work("w2")
+    assert experiment.trials.completed == experiment.trials_charged == 10
+    assert experiment.degraded_reason == ""
+    stored = await two.store.experiments.by_uid(experiment.uid)
+    assert stored["engine"] == {"replica": two.engine.replica, "epoch": 2}
+
+
+async def test_what_a_dead_replica_ran_goes_to_one_that_reaches_its_strategy(replicas: Any) -> None:
+    one = await replicas(lease_seconds=0.8)
+    cut_off = await replicas(another_gateway(one), lease_seconds=0.8)
+    able = await replicas(lease_seconds=0.8)
+    cut_off.gateway.trouble = StrategyUnreachable("no plugin of that name is connected to this replica")
+    await one.create(trials=10, parallelism=2)
+    await one.until(lambda e: e.trials.ready == 2)
+    for task in [*one.engine._tasks, *(task for _, task in one.engine._owners.values())]:
+        task.cancel()
+    experiment = await able.work("w2")
+    assert experiment.trials.completed == 10
+    stored = await able.store.experiments.by_uid(experiment.uid)
+    assert stored["engine"]["replica"] == able.engine.replica
+
+
+async def test_a_strategy_that_no_replica_reaches_moves_no_experiment(replicas: Any) -> None:
+    one = await replicas(lease_seconds=0.4, poll_seconds=0.1)
+    await replicas(lease_seconds=0.4, poll_seconds=0.1)
+    one.gateway.trouble = StrategyUnreachable("it restarts")
+    created = await one.create(trials=4, parallelism=2)
+    await one.until(lambda e: e.degraded_reason != "")
+    started = (await one.store.presence.replicas())[one.engine.replica]["renewal"]
+    async with asyncio.timeout(20):
+        # Three leases of presence: longer than any replica waits before it gives up or claims.
+        while (await one.store.presence.replicas())[one.engine.replica]["renewal"] < started + 12:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    stored = await one.store.experiments.by_uid(created.uid)
+    assert stored["engine"] == {"replica": one.engine.replica, "epoch": 1}
+    one.gateway.trouble = None
+    assert (await one.work()).trials.completed == 4
 
 
 async def test_a_completion_on_one_replica_wakes_the_owner_on_the_other(replicas: Any) -> None:
