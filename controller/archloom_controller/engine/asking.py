@@ -97,7 +97,7 @@ class Asking:
     def commit(self, experiment: Document, draft: Draft) -> None:
         """The draft was written: its events belong to the log now."""
         told: int = draft.fields["told"] if "told" in draft.fields else experiment["told"]
-        # As a rule all of it was told just now: nothing is parsed again to be dropped.
+        # What was told in this step is not parsed again only to be dropped.
         fresh = map(observation, (row for row in draft.write.events if row["sequence"] > told))
         self._log = [seen for seen in self._log if seen.sequence > told] + [seen for seen in fresh if seen]
         # A fallback is told from the start: the log is read anew.
