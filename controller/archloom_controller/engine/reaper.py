@@ -173,10 +173,12 @@ class Reaper:
             log.warning("attempt %d at %s is lost: %s", attempt, trial, each.why)
             failure = Failure(trial, attempt, reason, each.why, None, each.device_seconds)
             by_worker[each.lease["worker"]].append(failure)
-            self._parts.metrics.leases_lost()
-            self._parts.metrics.attempts_failed("lost")
         for worker, failures in by_worker.items():
-            await store.leases.fail(worker, failures, paused, now, "lose")
+            # Other replicas find the same attempts lost: each counts those that its own update ended.
+            call = f"lose by {self._parts.replica}"
+            ended = sum(await store.leases.fail(worker, failures, paused, now, call))
+            self._parts.metrics.leases_lost(ended)
+            self._parts.metrics.attempts_failed("lost", ended)
         await free_resumed(store, trials, paused)
         for uid in owners:
             self._parts.signals.notify(owner_key(uid))
