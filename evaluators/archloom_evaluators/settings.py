@@ -24,6 +24,11 @@ class WorkerSettings(BaseSettings):
     device_class: str = Field(
         default="cpu", pattern=r"^[a-z][a-z0-9_.-]{0,62}$", description="The work this worker takes."
     )
+    labels: str = Field(
+        default="",
+        pattern=r"^([^,=\s]+=[^,=]+(,[^,=\s]+=[^,=]+)*)?$",
+        description="What this worker is: name=value, with commas. Specs ask for it as worker_labels.",
+    )
     data_roots: str = Field(
         default="", description="Folders that data sets named by path may lie in, by colons."
     )
@@ -37,6 +42,10 @@ class WorkerSettings(BaseSettings):
         default=1.0, ge=0, le=30, description="How long a lease call waits for work."
     )
     lease_trials: int = Field(default=256, ge=1, le=1000, description="Short trials taken at once, at most.")
+
+    @property
+    def label_values(self) -> dict[str, str]:
+        return dict(each.split("=", 1) for each in self.labels.split(",") if each)
 
     @property
     def roots(self) -> Roots:

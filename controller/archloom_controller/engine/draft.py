@@ -280,6 +280,7 @@ class Draft:
             "device_class": self.frame.spec.evaluator.device_class,
             "kind": self.frame.spec.evaluator.kind,
             "batched": self.frame.batched,
+            "needs": self.frame.needs,
             "priority": self.experiment["priority"],
             "arch": vetted.architecture,
             "graph": vetted.graph,

@@ -16,6 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from archloom_controller.convert import experiment_name, seconds
 from archloom_controller.store.layout import COMPLETED, FAILED, INFEASIBLE, Document
+from archloom_controller.store.leases import label_texts
 
 #: Roles that stand for the search itself: their results can be on the front and become finalists.
 SEARCH_ROLES = (TrialRole.TRIAL_ROLE_SEARCH, TrialRole.TRIAL_ROLE_CONTROL, TrialRole.TRIAL_ROLE_USER)
@@ -86,6 +87,11 @@ class Frame:
             objectives=self.spec.objectives,
             constraints=self.spec.constraints,
         )
+
+    @cached_property
+    def needs(self) -> list[str]:
+        """Labels that a worker must have."""
+        return label_texts(self.spec.evaluator.worker_labels)
 
     @cached_property
     def full_fidelity(self) -> bytes:

@@ -79,6 +79,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
                 limit=request.max_trials,
                 lease_id=lease_id,
                 now=now,
+                labels=request.labels,
             )
         if not rows:
             return []

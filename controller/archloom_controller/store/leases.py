@@ -8,7 +8,7 @@ attempt began or the trial ended.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,11 @@ class Progress:
     fields: Document = field(default_factory=dict)
 
 
+def label_texts(labels: Mapping[str, str]) -> list[str]:
+    """Labels as the store compares them: a trial's needs with what a worker has."""
+    return sorted(f"{name}={value}" for name, value in labels.items())
+
+
 def append_curve(points: Sequence[Document]) -> Document:
     """Pipeline expressions that add the points beyond the stored curve."""
     beyond = {
@@ -96,8 +101,11 @@ class Leases:
         limit: int,
         lease_id: str,
         now: datetime.datetime,
+        labels: Mapping[str, str] | None = None,
     ) -> list[Document]:
         """Lease up to ``limit`` ready trials, by priority and then age; the whole documents, as leased.
+
+        A trial that needs labels goes only to a worker that has all of them.
 
         Trials that are not marked batched come one at a time. Racing callers share the queue's head between
         them; one may get fewer than there are.
@@ -106,7 +114,9 @@ class Leases:
         wanted = sorted(kinds) or await self._trials.distinct("kind", queue)
         if not wanted:
             return []
-        found = self._trials.find({**queue, "kind": {"$in": wanted}}, {"batched": 1})
+        unmet = {"$elemMatch": {"$nin": label_texts(labels or {})}}
+        suits = {"kind": {"$in": wanted}, "needs": {"$not": unmet}}
+        found = self._trials.find({**queue, **suits}, {"batched": 1})
         head = [row async for row in found.sort(_QUEUE_ORDER).limit(limit)]
         if head and not head[0]["batched"]:
             head = head[:1]

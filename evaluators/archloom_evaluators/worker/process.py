@@ -43,7 +43,11 @@ class WorkerProcess:
         self.registry = registry or installed_registry()
         self.channel = open_channel(settings.server)
         self.api = Api(self.channel, worker_id(), token=settings.token, stop=stop)
-        labels = {"host": socket.gethostname()[:60], "process": str(os.getpid())}
+        labels = {
+            "host": socket.gethostname()[:60],
+            "process": str(os.getpid()),
+            **settings.label_values,
+        }
         self._registration = threading.Lock()
         self.heartbeat = Heartbeat(
             self.api,

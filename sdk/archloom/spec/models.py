@@ -141,6 +141,8 @@ class Evaluator(_Model):
     settings: Settings = {}
     #: Results of equal trials of the project may be taken from its cache.
     cache: bool = True
+    #: What a worker must have said of itself to be given these trials.
+    worker_labels: dict[str, str] = {}
 
 
 class Budget(_Model):

@@ -137,7 +137,9 @@ class LeaseTrialsRequest(_message.Message):
         """Kinds of evaluator it can run ("train", "table"); empty takes every kind."""
 
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What this worker is. Trials that ask for other labels go elsewhere."""
+
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration: ...
     def __init__(

@@ -272,10 +272,31 @@ class EvaluatorSpec(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class WorkerLabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KIND_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     DEVICE_CLASS_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
+    WORKER_LABELS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """"train" or "table". Others come with evaluators of one's own."""
     device_class: _builtins.str
@@ -284,6 +305,10 @@ class EvaluatorSpec(_message.Message):
     """The evaluation cache of the project may answer."""
     @_builtins.property
     def settings(self) -> _struct_pb2.Struct: ...
+    @_builtins.property
+    def worker_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that a worker must have to lease these trials ("memory": "80gb")."""
+
     def __init__(
         self,
         *,
@@ -291,10 +316,11 @@ class EvaluatorSpec(_message.Message):
         settings: _struct_pb2.Struct | None = ...,
         device_class: _builtins.str = ...,
         cache: _builtins.bool = ...,
+        worker_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "device_class", b"device_class", "kind", b"kind", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "device_class", b"device_class", "kind", b"kind", "settings", b"settings", "worker_labels", b"worker_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

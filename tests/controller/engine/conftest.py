@@ -206,10 +206,16 @@ class World:
         return experiment
 
     async def lease(
-        self, worker: str = "w", count: int = 64, *, wait: float = 0.0, request_id: str = ""
+        self,
+        worker: str = "w",
+        count: int = 64,
+        *,
+        wait: float = 0.0,
+        request_id: str = "",
+        labels: dict[str, str] | None = None,
     ) -> list[evaluation_pb2.LeasedTrial]:
         request = evaluation_pb2.LeaseTrialsRequest(
-            worker=worker, device_class="cpu", max_trials=count, request_id=request_id
+            worker=worker, device_class="cpu", max_trials=count, request_id=request_id, labels=labels
         )
         request.wait.FromNanoseconds(int(wait * 1e9))
         return list((await self.evaluation.LeaseTrials(request, None)).trials)
@@ -321,6 +327,7 @@ def spec(**changes: Any) -> experiment_pb2.ExperimentSpec:
     if "kind" in changes:
         made.evaluator.kind = changes.pop("kind")
     made.evaluator.cache = changes.pop("cache", False)
+    made.evaluator.worker_labels.update(changes.pop("worker_labels", {}))
     if "finalists" in changes:
         made.finalists.count, made.finalists.seeds = changes.pop("finalists")
     if "fallback" in changes:

@@ -182,3 +182,11 @@ async def test_the_number_alone_fences_an_attempt_of_the_same_worker(world: Any)
     assert await world.heartbeat(first) == [evaluation_pb2.DIRECTIVE_STOP]
     assert await world.complete(second, val_accuracy=0.9) == [RECORDED]
     assert (await world.listed())[0].metrics[0].value == 0.9
+
+
+async def test_trials_that_need_labels_go_to_workers_that_have_them(world: Any) -> None:
+    await world.create(trials=1, parallelism=1, worker_labels={"memory": "80gb", "zone": "b"})
+    await world.until(lambda e: e.trials.ready == 1)
+    for short in ({}, {"memory": "80gb"}, {"memory": "80gb", "zone": "a"}):
+        assert await world.lease(labels=short) == []
+    assert await world.lease(labels={"zone": "b", "memory": "80gb", "host": "h"})

@@ -62,7 +62,12 @@ specs = st.builds(
     strategy=strategies,
     fallback=st.none() | strategies,
     evaluator=st.builds(
-        Evaluator, kind=words, device_class=words, settings=plain_settings, cache=st.booleans()
+        Evaluator,
+        kind=words,
+        device_class=words,
+        settings=plain_settings,
+        cache=st.booleans(),
+        worker_labels=st.dictionaries(texts, texts, max_size=3),
     ),
     budget=st.builds(Budget, trials=st.integers(1, 10**7)),
     parallelism=st.integers(1, 100_000),
