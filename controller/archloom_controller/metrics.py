@@ -7,7 +7,7 @@ closed sets (never from user input), so that the series stay few.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -20,39 +20,31 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._rpc = Histogram(
-            "archloom_rpc_seconds",
-            "Time from a call's arrival to its end.",
-            ("method", "code"),
-            buckets=_FAST,
-            registry=registry,
+        self._rpc = self._histogram(
+            "archloom_rpc_seconds", "Time from a call's arrival to its end.", _FAST, ("method", "code")
         )
-        self._propose = Histogram(
+        self._propose = self._histogram(
             "archloom_propose_seconds",
             "Time a strategy took to answer, rounds for state and history included.",
+            _FAST,
             ("strategy", "outcome"),
-            buckets=_FAST,
-            registry=registry,
         )
-        self._dispatch = Histogram(
+        self._dispatch = self._histogram(
             "archloom_dispatch_seconds",
             "Time a trial was ready before a worker leased it.",
+            _SLOW,
             ("device_class",),
-            buckets=_SLOW,
-            registry=registry,
         )
-        self._evaluate = Histogram(
+        self._evaluate = self._histogram(
             "archloom_evaluate_seconds",
             "Time from an attempt's lease to its result.",
+            _SLOW,
             ("device_class", "evaluator"),
-            buckets=_SLOW,
-            registry=registry,
         )
-        self._step = Histogram(
+        self._step = self._histogram(
             "archloom_step_seconds",
             "Time of one engine step, the strategy's answer and the transaction included.",
-            buckets=_FAST,
-            registry=registry,
+            _FAST,
         )
         self._proposed = self._counter("archloom_trials_proposed", "Trials made, by role.", "role")
         self._started = self._counter("archloom_trials_started", "Attempts leased.", "device_class")
@@ -68,11 +60,9 @@ class Metrics:
         )
         self._events = self._counter("archloom_events", "Events written to the logs.", "kind")
         self._wakeups = self._counter("archloom_wakeups", "Wake-ups sent to the broker.", "outcome")
-        self._cache_hits = Counter(
-            "archloom_cache_hits", "Trials answered by the evaluation cache.", registry=registry
-        )
-        self._leases_lost = Counter(
-            "archloom_leases_lost", "Attempts whose worker died, hung or was cut off.", registry=registry
+        self._cache_hits = self._counter("archloom_cache_hits", "Trials answered by the evaluation cache.")
+        self._leases_lost = self._counter(
+            "archloom_leases_lost", "Attempts whose worker died, hung or was cut off."
         )
         self._queue_depth = self._gauge(
             "archloom_queue_depth", "Trials that wait for a lease.", "device_class"
@@ -81,20 +71,23 @@ class Metrics:
             "archloom_queue_age_seconds", "Age of the oldest trial that waits for a lease.", "device_class"
         )
         self._experiments = self._gauge("archloom_experiments", "Experiments, by state.", "state")
-        self._owned = Gauge(
-            "archloom_experiments_owned", "Experiments whose engine runs in this replica.", registry=registry
+        self._owned = self._gauge(
+            "archloom_experiments_owned", "Experiments whose engine runs in this replica."
         )
-        self._degraded = Gauge(
-            "archloom_experiments_degraded",
-            "Experiments of this replica whose strategy cannot be used now.",
-            registry=registry,
+        self._degraded = self._gauge(
+            "archloom_experiments_degraded", "Experiments of this replica whose strategy cannot be used now."
         )
 
-    def _counter(self, name: str, text: str, label: str) -> Counter:
-        return Counter(name, text, (label,), registry=self.registry)
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, label: str) -> Gauge:
-        return Gauge(name, text, (label,), registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
 
     # Calls
 
