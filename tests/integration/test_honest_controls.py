@@ -19,6 +19,7 @@ from archloom.v1 import experiment_pb2, space_pb2
 from archloom.v1.experiment_pb2 import Verdict
 from archloom_controller.comparison import Outcome, compare
 from archloom_controller.engine.controls import draw
+from archloom_controller.engine.draft import Draft
 from archloom_controller.engine.frame import Frame
 from archloom_controller.engine.vetting import Vetted, Vetting
 from archloom_controller.store import Store
@@ -69,7 +70,18 @@ class Comparisons:
 
     def _frame(self, seed: int) -> Frame:
         spec = experiment_pb2.ExperimentSpec(seed=seed)
-        frame = Frame(str(seed), cast(Any, None), 1, spec, True, False, "1", "", 0)
+        frame = Frame(
+            uid=str(seed),
+            name=cast(Any, None),
+            revision=1,
+            spec=spec,
+            batched=True,
+            reads_data=False,
+            reads_files=True,
+            evaluator_version="1",
+            dataset_digest="",
+            classes=0,
+        )
         # Parsed once for all, as the engine does for one.
         frame.__dict__["space"] = self._space
         return frame
@@ -79,7 +91,9 @@ class Comparisons:
 
     async def controls(self, seed: int) -> list[Outcome]:
         store = cast(Store, SimpleNamespace(trials=NothingStored()))
-        drawn = await draw(self._frame(seed), self._vetting, store, 1, CONTROLS)
+        # An experiment's first step, in which nothing was made yet.
+        draft = SimpleNamespace(frame=self._frame(seed), counters={"control": 0}, repeat_keys=set)
+        drawn = await draw(cast(Draft, draft), self._vetting, store, CONTROLS)
         assert len({key for _, key in drawn}) == CONTROLS
         return [self._outcome(architecture_of(vetted.architecture)) for vetted, _ in drawn]
 
