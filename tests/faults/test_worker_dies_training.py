@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from typing import Any
 
+import pytest
 from archloom.client import Client, Trial
 from archloom.spec import ExperimentSpec
 from archloom_local.process import Process
@@ -49,7 +51,9 @@ def process_of(stack: LocalStack, trial: Trial) -> Process:
     return next(worker for worker in stack.workers if worker.pid == group)
 
 
-def test_it_goes_on_from_its_checkpoint_on_the_other(stack: LocalStack, client: Client) -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_it_goes_on_from_its_checkpoint_on_the_other(stack: LocalStack, client: Client, seed: int) -> None:
+    epochs = random.Random(seed).randint(2, EPOCHS // 2)
     undisturbed = client.experiments.create(training()).name
     ended(client, undisturbed)
     wanted = only_trial(client, undisturbed)
@@ -59,9 +63,9 @@ def test_it_goes_on_from_its_checkpoint_on_the_other(stack: LocalStack, client: 
 
     def under_way() -> Trial | None:
         trial = only_trial(client, name)
-        return trial if trial is not None and len(trial.measurements) >= 5 else None
+        return trial if trial is not None and len(trial.measurements) >= epochs else None
 
-    running = wait_for(under_way, 60, "five measured epochs")
+    running = wait_for(under_way, 60, f"{epochs} measured epochs")
     assert running.state == "leased"
     worker = process_of(stack, running)
     worker.kill()
