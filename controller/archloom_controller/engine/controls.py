@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 
 from archloom.v1.experiment_pb2 import Sampling
 
@@ -20,8 +21,7 @@ from archloom_controller.store import Store
 
 #: Draws of one control before the space counts as drawn empty.
 MAX_DRAWS = 1000
-_FIRST_DRAWS = 3
-_MORE_DRAWS = 50
+_DRAWS = 50
 
 Candidate = tuple[Vetted, str]
 
@@ -34,16 +34,16 @@ async def draw(draft: Draft, vetting: Vetting, store: Store, count: int) -> list
     """
     frame, first = draft.frame, draft.counters["control"]
     streams = [generator(frame.spec.seed, "control", first + index) for index in range(count)]
-    # Most streams need their first draws only: those are looked up for all at once.
+    # Most streams need their first draw only: those are looked up for all at once.
     heads = await asyncio.to_thread(
-        lambda: [_candidates(frame, vetting, stream, _FIRST_DRAWS) for stream in streams]
+        lambda: [next(_candidates(frame, vetting, stream, _DRAWS), None) for stream in streams]
     )
     taken = draft.repeat_keys()
-    taken.update(await store.trials.repeated([key for head in heads for _, key in head]))
+    taken.update(await store.trials.repeated([head[1] for head in heads if head is not None]))
     drawn: list[Candidate] = []
     for stream, head in zip(streams, heads, strict=True):
-        found = next((each for each in head if each[1] not in taken), None)
-        if found is None:
+        found: Candidate | None = head
+        if head is None or head[1] in taken:
             found = await _search_on(frame, vetting, store, stream, taken)
         if found is None:
             break
@@ -56,8 +56,8 @@ async def _search_on(
     frame: Frame, vetting: Vetting, store: Store, stream: random.Random, taken: set[str]
 ) -> Candidate | None:
     """The first further draw of a stream that is new; None after MAX_DRAWS."""
-    for _ in range(MAX_DRAWS // _MORE_DRAWS):
-        candidates = await asyncio.to_thread(_candidates, frame, vetting, stream, _MORE_DRAWS)
+    for _ in range(MAX_DRAWS // _DRAWS):
+        candidates = await asyncio.to_thread(lambda: list(_candidates(frame, vetting, stream, _DRAWS)))
         known = {*taken, *await store.trials.repeated([key for _, key in candidates])}
         found = next((each for each in candidates if each[1] not in known), None)
         if found is not None:
@@ -65,15 +65,11 @@ async def _search_on(
     return None
 
 
-def _candidates(frame: Frame, vetting: Vetting, stream: random.Random, count: int) -> list[Candidate]:
-    """Of the next draws those that keep the constraints, in order."""
+def _candidates(frame: Frame, vetting: Vetting, stream: random.Random, count: int) -> Iterator[Candidate]:
+    """Of the next draws those that keep the constraints, in order; each is drawn when it is asked for."""
     by_architecture = frame.spec.control.sampling == Sampling.SAMPLING_UNIFORM_ARCHITECTURES
-    drawn = [
-        vetting.vet_drawn(frame.space.sample(stream, "architectures" if by_architecture else "decisions"))
-        for _ in range(count)
-    ]
-    return [
-        (vetted, frame.repeat_key("control", vetted.key, frame.full_fidelity))
-        for vetted in drawn
-        if not vetted.refusal
-    ]
+    for _ in range(count):
+        drawn = frame.space.sample(stream, "architectures" if by_architecture else "decisions")
+        vetted = vetting.vet_drawn(drawn)
+        if not vetted.refusal:
+            yield vetted, frame.repeat_key("control", vetted.key, frame.full_fidelity)
