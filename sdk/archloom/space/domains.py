@@ -15,6 +15,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from archloom.space.expressions import Environment, Expression, ExpressionError
+
 Literal = int | float | str | bool | tuple[Any, ...]
 """A constant; a tuple holds constants again."""
 
@@ -222,3 +224,24 @@ class Subset(Domain):
             )
             previous = place
         return number
+
+
+@dataclass(frozen=True)
+class Divisors(Domain):
+    """Those of ``among`` that divide the value of an expression. A domain only once that value is known: the
+    compiler puts a ``Choice`` in its place.
+    """
+
+    of: Expression
+    among: tuple[int, ...]
+    count = None
+
+    def settle(self, environment: Environment) -> Choice:
+        """Raises ExpressionError where the value is no whole number above 0, or where no member divides it."""
+        value = self.of.evaluate(environment)
+        if type(value) is not int or value < 1:
+            raise ExpressionError(f"'{self.of.text.strip()}' is {value!r}, which has no divisors")
+        fitting = tuple(member for member in self.among if value % member == 0)
+        if not fitting:
+            raise ExpressionError(f"none of {', '.join(map(str, self.among))} divides {value}")
+        return Choice(fitting)

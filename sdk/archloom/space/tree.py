@@ -26,6 +26,8 @@ class Node:
     """What all nodes have. ``where`` is the field in the source, for messages, no part of the meaning."""
 
     name: str = ""
+    tensor: str = ""  # YAML: as
+    sources: tuple[str, ...] = ()  # YAML: from
     let: Bindings = ()
     when: Expression | None = None
     adapt: str = ""
@@ -73,7 +75,10 @@ class LayerNode(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceNode(Node):
+    """``carry``: how many earlier outputs its children may read, through repetitions; 0 where unsaid: 1."""
+
     nodes: tuple[Node, ...]
+    carry: int = 0
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
@@ -85,12 +90,27 @@ class ChoiceNode(Node):
     options: tuple[tuple[str, Node], ...]
 
 
+@dataclass(frozen=True)
+class Links:
+    """Each repetition also reads a subset of what came before it: the repeat's input is tensor 0, the output
+    of repetition i tensor i + 1; repetition i always reads tensor i.
+
+    ``subset`` says which earlier tensors it may read ("earlier": all); at most ``most`` of them (None: any
+    number). The tensors are joined by ``merge`` (sum by default).
+    """
+
+    subset: str = "earlier"
+    most: int | None = None
+    merge: Value = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RepeatNode(Node):
     count: Value
     body: Node
     decisions: str = ""  # tied (default) or free
     weights: str = ""  # separate (default) or shared
+    links: Links | None = None
 
     @cached_property
     def uniform(self) -> bool:
@@ -109,12 +129,19 @@ class SparseEdges:
 
 @dataclass(frozen=True, kw_only=True)
 class CellNode(Node):
-    """Tensors are numbered: 0 is the input, then the nodes 1, 2, ... Dense edges where ``edges`` is None."""
+    """Tensors are numbered: first the inputs (the oldest is 0), then the nodes. Dense edges where ``edges`` is
+    None.
+
+    ``pre`` sees the variable ``shrink`` (by what factor its input is larger than the newest one), ``operations``
+    see ``stride`` (``input_stride`` on edges that leave an input, else 1).
+    """
 
     nodes: int
     edges: SparseEdges | None
     operations: tuple[tuple[str, Node], ...]
+    inputs: int = 0  # 0 where unsaid: 1
     pre: Node | None = None
+    input_stride: Value = ""  # 1 by default
     join: Value = ""  # sum by default
     output: Value = ""  # last by default
 
@@ -134,6 +161,34 @@ class ResidualNode(Node):
     body: Node
 
 
+@dataclass(frozen=True, kw_only=True)
+class UseNode(Node):
+    """A part of the space, here. ``body`` is the part itself; the reader put it there."""
+
+    part: str
+    body: Node
+    arguments: Bindings = ()  # YAML: with
+    decisions: str = ""  # tied (default): those of the part; or free
+    weights: str = ""  # separate (default) or shared
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanNode(Node):
+    """A recurrent cell over the time axis of a seq; ``states`` are name -> width, zero at first."""
+
+    states: Bindings
+    body: Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapNode(Node):
+    """The same body over several named tensors."""
+
+    over: tuple[str, ...]
+    body: Node
+    weights: str = ""  # separate (default) or shared
+
+
 @dataclass(frozen=True)
 class InputPort:
     name: str
@@ -150,6 +205,7 @@ class SpaceTree:
     name: str = ""
     description: str = ""
     let: Bindings = ()
+    parts: tuple[tuple[str, Node], ...] = ()
     outputs: tuple[str, ...] = ()
     recipe: Bindings = ()
     constraints: tuple[Expression, ...] = ()
@@ -162,7 +218,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return node.nodes
         case ChoiceNode():
             return tuple(option for _, option in node.options)
-        case RepeatNode() | ResidualNode():
+        case RepeatNode() | ResidualNode() | UseNode() | ScanNode() | MapNode():
             return (node.body,)
         case CellNode():
             options = tuple(option for _, option in node.operations)
@@ -176,11 +232,15 @@ def values(node: Node) -> tuple[Value, ...]:
         case LayerNode():
             return (node.operation, *(value for _, value in node.parameters))
         case RepeatNode():
-            return (node.count,)
+            return (node.count,) if node.links is None else (node.count, node.links.merge)
         case ParallelNode():
             return (node.merge,)
         case CellNode():
-            return (node.join, node.output)
+            return (node.input_stride, node.join, node.output)
+        case UseNode():
+            return tuple(value for _, value in node.arguments)
+        case ScanNode():
+            return tuple(value for _, value in node.states)
     return ()
 
 
