@@ -2,9 +2,9 @@
 runs code.
 
 Grammar, loosest first: ``a if c else b``; ``or``; ``and``; ``not``; one comparison; ``+ -``; ``* / // %``;
-unary ``-``; ``**``; numbers, 'text', true, false, names, and the functions min, max and round8. Numbers stay
-finite and within 2**53, which every language of the API holds exactly; an expression that leaves that range
-is an error, never a long computation.
+unary ``-``; ``**``; numbers, 'text', true, false, names, and the functions min, max, ceil, floor and round8.
+Numbers stay finite and within 2**53, which every language of the API holds exactly; an expression that leaves
+that range is an error, never a long computation.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
 _FUNCTIONS: dict[str, tuple[int, int, Callable[..., float]]] = {  # least and most arguments
     "min": (2, 16, min),
     "max": (2, 16, max),
+    "ceil": (1, 1, math.ceil),
+    "floor": (1, 1, math.floor),
     "round8": (1, 1, round8),
 }
 
