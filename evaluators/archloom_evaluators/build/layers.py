@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from archloom.space.ops import Shape
+from archloom.space.operations import Shape
 from torch import Tensor, nn
 from torch.nn import functional
 

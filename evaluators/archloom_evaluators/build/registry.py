@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from archloom.space.expressions import Scalar
-from archloom.space.ops import Operation, OperationError, Shape, find
+from archloom.space.operations import Operation, OperationError, Shape, find
 from torch import nn
 
 Builder = Callable[[Mapping[str, Scalar], tuple[Shape, ...], Shape], nn.Module]

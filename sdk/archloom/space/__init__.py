@@ -6,9 +6,8 @@ from archloom.space.architecture import Architecture
 from archloom.space.describing import DecisionInfo
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.graph import Graph, GraphNode
-from archloom.space.ops import OpSpec, Parameter, Shape, operations
-from archloom.space.ops import register as register_spec
-from archloom.space.ops_table import ACTIVATIONS
+from archloom.space.operations import ACTIVATIONS, OpSpec, Parameter, Shape, operation_specs
+from archloom.space.operations import register as register_spec
 from archloom.space.presets import load_preset, preset_names, preset_text
 from archloom.space.space import Space
 from archloom.space.yaml_text import dump_yaml, load_yaml
@@ -28,7 +27,7 @@ __all__ = [
     "dump_yaml",
     "load_preset",
     "load_yaml",
-    "operations",
+    "operation_specs",
     "preset_names",
     "preset_text",
     "register_spec",

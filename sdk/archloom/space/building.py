@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from archloom.space.compiling import counts_of, edge_count, root_path
-from archloom.space.composites import stands_for
 from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.emitting import MAX_INSTANCES, Emitter, Patterns, Tensor
 from archloom.space.errors import BuildError
 from archloom.space.expressions import Expression, ExpressionError
 from archloom.space.graph import Graph, prune
-from archloom.space.ops import Shape
-from archloom.space.ops_table import NORMS
+from archloom.space.operations import NORMS, Shape, stands_for
 from archloom.space.tree import (
     Bindings,
     CellNode,

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archloom.space.choices import EMPTY, Leaf, Tree, branch, together
-from archloom.space.composites import stands_for
 from archloom.space.domains import Choice, Domain, Literal, Subset
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Expression, ExpressionError
+from archloom.space.operations import stands_for
 from archloom.space.tree import (
     MAX_REPEAT,
     Bindings,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from archloom.space.domains import Literal
 from archloom.space.errors import BuildError
 from archloom.space.graph import GraphNode
-from archloom.space.ops import Operation, OperationError, Shape, resolve
+from archloom.space.operations import Operation, OperationError, Shape, resolve
 from archloom.space.tree import below
 
 MAX_INSTANCES = 50_000

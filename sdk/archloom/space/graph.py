@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from archloom.space.canonical import canonical_hash
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Scalar
-from archloom.space.ops import Operation, OperationError, Shape, resolve
+from archloom.space.operations import Operation, OperationError, Shape, resolve
 
 if TYPE_CHECKING:
     from archloom.v1 import space_pb2

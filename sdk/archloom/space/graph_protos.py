@@ -7,7 +7,7 @@ from typing import Any
 from archloom.space.architecture import Architecture
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.graph import Graph, rebuild
-from archloom.space.ops import Shape
+from archloom.space.operations import Shape
 from archloom.space.protos import KIND_NAMES, KINDS, read_literal, write_literal
 from archloom.v1 import space_pb2 as pb
 

@@ -10,12 +10,19 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from archloom.space import ops_table
-from archloom.space.composites import COMPOSITES
 from archloom.space.domains import Choice
 from archloom.space.errors import SpaceError, suggest
 from archloom.space.expressions import Expression
-from archloom.space.ops import Parameter, layer_names, load_plugins, operations
+from archloom.space.operations import (
+    ACTIVATION_NAMES,
+    COMPOSITES,
+    MERGES,
+    NORMS,
+    Parameter,
+    layer_names,
+    load_plugins,
+    operation_specs,
+)
 from archloom.space.read_values import FAULTY, LATER_KEYS, ValueReader, samples, show
 from archloom.space.scoping import check_names
 from archloom.space.tree import (
@@ -57,8 +64,8 @@ _RESERVED = (
 )
 _OPTION = re.compile(r"[A-Za-z0-9_]{1,100}")
 LAYER_EXTRAS = {
-    "norm": Parameter("norm", "text", "none", choices=("none", *ops_table.NORMS)),
-    "activation": Parameter("activation", "text", "none", choices=("none", *ops_table.ACTIVATION_NAMES)),
+    "norm": Parameter("norm", "text", "none", choices=("none", *NORMS)),
+    "activation": Parameter("activation", "text", "none", choices=("none", *ACTIVATION_NAMES)),
 }
 """Parameters of every layer whose operation a norm and an activation may follow."""
 
@@ -205,7 +212,7 @@ class _Reader(ValueReader):
             elif name in COMPOSITES:
                 known |= COMPOSITES[name].names
             elif name in usable:
-                spec = operations()[name]
+                spec = operation_specs()[name]
                 known |= {*spec.by_name, *(LAYER_EXTRAS if spec.follows else ())}
             else:
                 self.fault(
@@ -238,7 +245,7 @@ class _Reader(ValueReader):
         if operation in COMPOSITES:
             parameter = LAYER_EXTRAS.get(key)
         else:
-            spec = operations().get(str(operation))
+            spec = operation_specs().get(str(operation))
             if spec is None or key not in {*spec.by_name, *LAYER_EXTRAS}:
                 return
             parameter = spec.by_name.get(key) or LAYER_EXTRAS[key]
@@ -254,8 +261,8 @@ class _Reader(ValueReader):
             needed = [
                 name for name, default in COMPOSITES[str(operation)].parameters.items() if default is None
             ]
-        elif operation in operations():
-            needed = [p.name for p in operations()[str(operation)].parameters if p.default is None]
+        elif operation in operation_specs():
+            needed = [p.name for p in operation_specs()[str(operation)].parameters if p.default is None]
         for name in needed:
             if name not in parameters:
                 self.fault(path, f"{operation} needs {name!r}")
@@ -268,7 +275,7 @@ class _Reader(ValueReader):
         merge = self.merge(fields["merge"], f"{path}.merge") if "merge" in fields else ""
         return ParallelNode(nodes=nodes, merge=merge, **common)
 
-    def merge(self, data: object, path: str, known: tuple[str, ...] = ops_table.MERGES) -> Value:
+    def merge(self, data: object, path: str, known: tuple[str, ...] = MERGES) -> Value:
         value = self.value(data, path)
         for sample in value.values if isinstance(value, Choice) else (value,):
             if sample is not FAULTY and sample not in known:

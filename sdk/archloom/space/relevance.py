@@ -7,9 +7,9 @@ part of it surely does.
 from __future__ import annotations
 
 from archloom.space.choices import Tree
-from archloom.space.composites import COMPOSITES
 from archloom.space.domains import Choice, Domain, Integer
 from archloom.space.expressions import Expression
+from archloom.space.operations import COMPOSITES
 from archloom.space.read_values import samples
 from archloom.space.tree import (
     CellNode,

@@ -69,7 +69,7 @@ class LayerNode(Node):
 
     @cached_property
     def expansions(self) -> dict[str, Node]:
-        """What the layer stands for, by operation; filled by ``composites.stands_for``."""
+        """What the layer stands for, by operation; filled by ``operations.stands_for``."""
         return {}
 
 

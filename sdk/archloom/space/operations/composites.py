@@ -13,7 +13,7 @@ from functools import cached_property
 
 from archloom.space.domains import Literal
 from archloom.space.expressions import Expression, parse
-from archloom.space.ops import operations
+from archloom.space.operations.registry import operation_specs
 from archloom.space.tree import LayerNode, Node, ResidualNode, SequenceNode, Value
 
 
@@ -142,7 +142,7 @@ def stands_for(layer: LayerNode, name: str) -> Node:
 def _stands_for(layer: LayerNode, name: str) -> Node:
     if name in COMPOSITES:
         return COMPOSITES[name].expand(layer)
-    spec = operations()[name]
+    spec = operation_specs()[name]
     known = {*spec.by_name, *(("norm", "activation") if spec.follows else ())}
     parameters = tuple((key, value) for key, value in layer.parameters if key in known)
     return LayerNode(operation=name, parameters=parameters, name=layer.name, where=layer.where)

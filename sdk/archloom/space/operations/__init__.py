@@ -1,0 +1,55 @@
+"""Operations as data: what each layer needs, yields, weighs and costs, known without torch."""
+
+from archloom.space.operations import (
+    activations,
+    attention,
+    basic,
+    convolution,
+    merging,
+    norms,
+    pooling,
+)
+from archloom.space.operations.activations import ACTIVATION_NAMES, ACTIVATIONS
+from archloom.space.operations.composites import COMPOSITES, Composite, stands_for
+from archloom.space.operations.merging import MERGES
+from archloom.space.operations.norms import NORMS
+from archloom.space.operations.registry import (
+    find,
+    layer_names,
+    load_plugins,
+    opaque,
+    operation_specs,
+    register,
+)
+from archloom.space.operations.resolving import Operation, resolve
+from archloom.space.operations.spec import AXES, OperationError, OpSpec, Parameter, Shape
+
+__all__ = [
+    "ACTIVATIONS",
+    "ACTIVATION_NAMES",
+    "AXES",
+    "COMPOSITES",
+    "MERGES",
+    "NORMS",
+    "Composite",
+    "OpSpec",
+    "Operation",
+    "OperationError",
+    "Parameter",
+    "Shape",
+    "activations",
+    "attention",
+    "basic",
+    "convolution",
+    "find",
+    "layer_names",
+    "load_plugins",
+    "merging",
+    "norms",
+    "opaque",
+    "operation_specs",
+    "pooling",
+    "register",
+    "resolve",
+    "stands_for",
+]
