@@ -15,7 +15,7 @@ from archloom.space.expressions import Scalar
 from archloom.space.operations import Operation, OperationError, Shape, resolve
 
 if TYPE_CHECKING:
-    from archloom.v1 import space_pb2
+    from archloom.v1 import architecture_pb2
 
 
 class GraphNode(NamedTuple):
@@ -68,8 +68,12 @@ class Graph:
         """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and
         ids play no part.
         """
+        _, operations, sources, _, groups = zip(*self.nodes, strict=True)
         return canonical_hash(
-            [(node.operation.label, node.operation.ordered, node.inputs, node.group) for node in self.nodes],
+            [operation.label for operation in operations],
+            [operation.ordered for operation in operations],
+            sources,
+            groups,
             self.inputs,
             self.outputs,
         )
@@ -90,13 +94,13 @@ class Graph:
     def __getitem__(self, node: int) -> GraphNode:
         return self.nodes[node]
 
-    def to_proto(self) -> space_pb2.Graph:
+    def to_proto(self) -> architecture_pb2.Graph:
         from archloom.space.graph_protos import write_graph
 
         return write_graph(self)
 
     @staticmethod
-    def from_proto(message: space_pb2.Graph) -> Graph:
+    def from_proto(message: architecture_pb2.Graph) -> Graph:
         """Raises SpaceError where it is no network, or where an operation is unknown here or of another
         version.
         """

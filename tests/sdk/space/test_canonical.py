@@ -7,9 +7,12 @@ from typing import Any
 
 import networkx
 from archloom.space import Space
-from archloom.space.canonical import Node, canonical_hash
+from archloom.space.canonical import canonical_hash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+Node = tuple[bytes, bool, tuple[int, ...], str]
+"""Label, whether its inputs are ordered, its inputs, its weight-sharing group or ""."""
 
 LABELS = {"a": False, "b": False, "concat": True}
 
@@ -31,7 +34,8 @@ def networks(draw: st.DrawFn) -> list[Node]:
 
 
 def hashed(nodes: list[Node]) -> str:
-    return canonical_hash(nodes, {"x": 0}, {"y": len(nodes) - 1})
+    labels, ordered, sources, groups = zip(*nodes, strict=True)
+    return canonical_hash(labels, ordered, sources, groups, {"x": 0}, {"y": len(nodes) - 1})
 
 
 def drawn(nodes: list[Node]) -> Any:
