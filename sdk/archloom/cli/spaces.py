@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 from archloom.cli.output import AsJson, print_json, print_json_list, print_table
 from archloom.cli.running import new_app
 from archloom.client import Client
+from archloom.client.registry import SpaceInfo
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.spec.reading import load_space
@@ -21,27 +24,47 @@ Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON 
 
 @app.command("list")
 def list_spaces(as_json: AsJson = False) -> None:
-    """The spaces of the server's registry."""
-    with Client() as client:
-        found = client.registry.spaces()
-        if as_json:
-            print_json_list(found)
-            return
-        rows = (
-            (each.name, size_text(each.size), each.decisions, first_sentence(each.summary)) for each in found
-        )
-        print_table(("NAME", "ARCHITECTURES#", "DECISIONS#", "SUMMARY"), rows, "There are no spaces.")
+    """The spaces that come with Archloom; those of the server, where one is named."""
+    if os.environ.get("ARCHLOOM_SERVER"):
+        with Client() as client:
+            _print_spaces(client.registry.spaces(), as_json)
+    else:
+        _print_spaces(_presets(), as_json)
+        if not as_json:
+            typer.echo("\nSee one with `archloom spaces show NAME`.")
+
+
+def _presets() -> Iterator[SpaceInfo]:
+    for name in preset_names():
+        space = load_preset(name)
+        yield SpaceInfo(name, space.tree.description, space.size(), len(space.decisions()))
+
+
+def _print_spaces(found: Iterator[SpaceInfo], as_json: bool) -> None:
+    if as_json:
+        print_json_list(found)
+        return
+    rows = ((each.name, size_text(each.size), each.decisions, first_sentence(each.summary)) for each in found)
+    print_table(("NAME", "ARCHITECTURES#", "DECISIONS#", "SUMMARY"), rows, "There are no spaces.")
 
 
 @app.command("show")
-def show_space(source: Source, as_json: AsJson = False) -> None:
-    """A space as YAML, with its size."""
+def show_space(
+    source: Source,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print the space as YAML alone.")] = False,
+    as_json: AsJson = False,
+    seed: Annotated[int, typer.Option(help="Which architecture is the example.")] = 0,
+) -> None:
+    """A space's size, decisions and tree, and one of its architectures."""
     space = space_of(source)
     if as_json:
         print_json({"size": space.size(), "digest": space.digest, "space": space})
-        return
-    typer.echo(f"# {size_text(space.size())} architectures, digest {space.digest[:16]}")
-    typer.echo(space.to_yaml(), nl=False)
+    elif as_yaml:
+        typer.echo(space.to_yaml(), nl=False)
+    else:
+        from archloom.cli.space_view import print_space
+
+        print_space(space, seed)
 
 
 @app.command("validate")

@@ -274,7 +274,7 @@ def test_export_writes_the_files_again(
 def test_spaces_need_no_server(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--server", "127.0.0.1:9", "spaces", "validate", "nasbench201"]) == 0
     assert capfd.readouterr().out == "nasbench201: valid, 15,625 architectures\n"
-    assert main(["spaces", "show", "nasbench201"]) == 0
+    assert main(["spaces", "show", "nasbench201", "--yaml"]) == 0
     (tmp_path / "again.yaml").write_text(capfd.readouterr().out)
     assert main(["spaces", "validate", str(tmp_path / "again.yaml"), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["size"] == 15625

@@ -1,0 +1,131 @@
+"""One space, shown: what it is, how large, what is decided, how it is built, and an example."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from archloom.cli.output import cell, new_table
+from archloom.cli.space_decisions import decision_rows, literal_text
+from archloom.cli.space_tree import space_tree
+from archloom.cli.spaces import size_text
+from archloom.space import Architecture, Graph, GraphNode, Space, SpaceError
+
+_MOST_ROWS = 60
+_MOST_CHOICES = 12
+_DEEPEST = 4
+_EXACT = 10**30
+"""Sizes below it are written out too."""
+
+
+def print_space(space: Space, seed: int) -> None:
+    console = Console(highlight=False, markup=False, file=sys.stdout)
+    console.print(Text(space.name or "A space", style="bold"))
+    if space.tree.description:
+        console.print(cell(space.tree.description))
+    console.print()
+    console.print(_facts(space))
+    _heading(console, "Decisions")
+    console.print(_decisions(space))
+    _heading(console, "Tree")
+    console.print(space_tree(space.tree))
+    _heading(console, f"An example (--seed {seed})")
+    try:
+        architecture = space.sample(Random(seed))
+        graph = space.graph(architecture)
+    except SpaceError as error:
+        console.print(cell(str(error)))
+        return
+    console.print(_choices(space, architecture))
+    console.print()
+    console.print(_layers(graph))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def _facts(space: Space) -> Table:
+    table = new_table(("", ""))
+    size = space.size()
+    text = size_text(size)
+    if text != f"{size:,}" and size < _EXACT:
+        text = f"{text} ({size:,})"
+    apart = len(space.continuous)
+    text += f" architectures, {apart} floats apart" if apart else " architectures"
+    facts = [("size", text), ("decisions", f"{len(space.decisions()):,}")]
+    if space.tree.outputs:
+        facts.append(("outputs", ", ".join(space.tree.outputs)))
+    facts += [("constraint", each.text.strip()) for each in space.tree.constraints]
+    facts.append(("digest", space.digest[:16]))
+    for name, fact in facts:
+        table.add_row(cell(name), cell(fact))
+    return table
+
+
+def _decisions(space: Space) -> Table:
+    """What is decided, from which values, and when the decision exists."""
+    rows = decision_rows(space.decisions())
+    table = new_table(("PATH", "VALUES", "EXISTS"))
+    for row in rows[:_MOST_ROWS]:
+        table.add_row(cell(row.path), cell(row.values), cell(f"if {row.when}" if row.when else "always"))
+    if len(rows) > _MOST_ROWS:
+        table.add_row(cell(f"... and {len(rows) - _MOST_ROWS:,} more"), "", "")
+    return table
+
+
+def _choices(space: Space, architecture: Architecture) -> Text:
+    """The first of the example's decisions."""
+    parts = [f"{path}={literal_text(value)}" for path, value in architecture.decisions.items()]
+    shown = parts[:_MOST_CHOICES]
+    if len(parts) > len(shown):
+        shown.append(f"... and {len(parts) - len(shown):,} more decisions")
+    return cell("  ".join(shown))
+
+
+def _layers(graph: Graph) -> Table:
+    """The network, a line for each piece of the body."""
+    table = new_table(("PIECE", "LAYERS#", "OUTPUT", "PARAMETERS#", "MULTIPLY-ADDS#"))
+    for name, nodes in _pieces(graph):
+        table.add_row(*map(cell, (name, len(nodes), str(nodes[-1].shape), *_costs(nodes))))
+    table.add_section()
+    layers = [node for node in graph.nodes if node.op != "input"]
+    outputs = ", ".join(
+        (f"{name} " if len(graph.outputs) > 1 else "") + str(graph[node].shape)
+        for name, node in graph.outputs.items()
+    )
+    table.add_row(*map(cell, ("the whole", len(layers), outputs, graph.parameters, graph.flops)))
+    return table
+
+
+def _costs(nodes: Sequence[GraphNode]) -> tuple[int, int]:
+    weights = {node.weights_key: node.operation.weights for node in nodes}
+    return sum(weights.values()), sum(node.operation.flops for node in nodes)
+
+
+def _pieces(graph: Graph) -> Iterator[tuple[str, list[GraphNode]]]:
+    """Layers by the beginning of their paths, as short a one as makes more than one piece."""
+    for node in graph.nodes:
+        if node.op == "input":
+            yield node.path, [node]
+    inner = [node for node in graph.nodes if node.op != "input"]
+    for depth in range(1, _DEEPEST + 1):
+        pieces: dict[str, list[GraphNode]] = {}
+        for node in inner:
+            pieces.setdefault(_beginning(node.path, depth), []).append(node)
+        if len(pieces) > 1 or depth == _DEEPEST:
+            yield from pieces.items()
+            return
+
+
+def _beginning(path: str, depth: int) -> str:
+    """The first names of a path, and every second time the number after the last of them too."""
+    start = ".".join(path.split(".")[: (depth + 1) // 2])
+    return start if depth % 2 == 0 else re.sub(r"\[\d+\]$", "", start)
