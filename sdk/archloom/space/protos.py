@@ -9,20 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from archloom.space.domains import Choice, Domain, Flag, Integer, Literal, Log, Subset, Uniform
+from archloom.space.domains import Choice, Divisors, Domain, Flag, Integer, Literal, Log, Subset, Uniform
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Expression
 from archloom.space.tree import (
+    MAX_DEPTH,
+    MAX_NODES,
     Bindings,
     CellNode,
     ChoiceNode,
     LayerNode,
+    Links,
+    MapNode,
     Node,
     ParallelNode,
     RepeatNode,
     ResidualNode,
+    ScanNode,
     SequenceNode,
     SpaceTree,
+    UseNode,
     Value,
 )
 from archloom.v1 import space_pb2 as pb
@@ -71,6 +77,7 @@ def write_space(tree: SpaceTree) -> pb.Space:
             )
             for port in tree.inputs
         ],
+        parts=[pb.SpacePart(name=name, node=write_node(part)) for name, part in tree.parts],
         body=write_node(tree.body),
         outputs=tree.outputs,
         recipe=write_bindings(tree.recipe),
@@ -119,6 +126,8 @@ def write_domain(domain: Domain) -> pb.Domain:
         case Subset():
             members = map(write_literal, domain.of)
             return pb.Domain(subset=pb.Domain.Subset(of=members, min=domain.least, max=domain.most))
+        case Divisors():
+            return pb.Domain(divisors=pb.Domain.Divisors(of=domain.of.text, among=domain.among))
     raise TypeError(f"no domain: {domain!r}")
 
 
@@ -129,6 +138,8 @@ def _optional(value: Value) -> pb.SpaceValue | None:
 def write_node(node: Node) -> pb.SpaceNode:
     message = pb.SpaceNode(
         name=node.name,
+        tensor=node.tensor,
+        sources=node.sources,
         let=write_bindings(node.let),
         when="" if node.when is None else node.when.text,
         adapt=_ADAPT[node.adapt],
@@ -138,7 +149,8 @@ def write_node(node: Node) -> pb.SpaceNode:
             message.layer.operation.CopyFrom(write_value(node.operation))
             message.layer.parameters.extend(write_bindings(node.parameters))
         case SequenceNode():
-            message.sequence.nodes.extend(map(write_node, node.nodes))
+            nodes = map(write_node, node.nodes)
+            message.sequence.CopyFrom(pb.SpaceNode.Sequence(nodes=nodes, carry=node.carry))
         case ChoiceNode():
             message.choice.options.extend(_options(node.options))
         case RepeatNode():
@@ -148,6 +160,7 @@ def write_node(node: Node) -> pb.SpaceNode:
                     body=write_node(node.body),
                     decisions=_DECISIONS[node.decisions],
                     weights=_WEIGHTS[node.weights],
+                    links=None if node.links is None else _write_links(node.links),
                 )
             )
         case CellNode():
@@ -158,6 +171,24 @@ def write_node(node: Node) -> pb.SpaceNode:
             )
         case ResidualNode():
             message.residual.body.CopyFrom(write_node(node.body))
+        case UseNode():
+            message.use.CopyFrom(
+                pb.SpaceNode.Use(
+                    part=node.part,
+                    arguments=write_bindings(node.arguments),
+                    decisions=_DECISIONS[node.decisions],
+                    weights=_WEIGHTS[node.weights],
+                )
+            )
+        case ScanNode():
+            states, body = write_bindings(node.states), write_node(node.body)
+            message.scan.CopyFrom(pb.SpaceNode.Scan(state=states, body=body))
+        case MapNode():
+            message.map.CopyFrom(
+                pb.SpaceNode.MapOver(
+                    over=node.over, body=write_node(node.body), weights=_WEIGHTS[node.weights]
+                )
+            )
         case _:
             raise TypeError(f"no node: {node!r}")
     return message
@@ -167,8 +198,14 @@ def _options(options: Iterable[tuple[str, Node]]) -> list[pb.SpaceNode.Option]:
     return [pb.SpaceNode.Option(name=name, node=write_node(option)) for name, option in options]
 
 
+def _write_links(links: Links) -> pb.SpaceNode.Links:
+    return pb.SpaceNode.Links(subset=links.subset, most=links.most, merge=_optional(links.merge))
+
+
 def _write_cell(node: CellNode) -> pb.SpaceNode.Cell:
     cell = pb.SpaceNode.Cell(
+        inputs=node.inputs,
+        input_stride=_optional(node.input_stride),
         pre=None if node.pre is None else write_node(node.pre),
         nodes=node.nodes,
         operations=_options(node.operations),
@@ -186,12 +223,13 @@ def _write_cell(node: CellNode) -> pb.SpaceNode.Cell:
 
 
 def space_data(message: pb.Space) -> dict[str, Any]:
-    """The plain data that a message stands for, faults and all."""
+    """The plain data that a message stands for, faults and all; raises SpaceError past a tree's limits."""
+    reader = _NodeData()
     return _filled(
         name=message.name,
         description=message.description,
         let=_bindings(message.let),
-        parts={part.name: _node(part.node) for part in message.parts},
+        parts=reader.named(((part.name, part.node) for part in message.parts), "parts"),
         recipe=_bindings(message.recipe),
         output=list(message.outputs),
         constraints=list(message.constraints),
@@ -200,7 +238,7 @@ def space_data(message: pb.Space) -> dict[str, Any]:
             port.name: {"kind": KIND_NAMES.get(port.kind), "shape": [_value(size) for size in port.shape]}
             for port in message.inputs
         },
-        "body": _node(message.body) if message.HasField("body") else None,
+        "body": reader.node(message.body) if message.HasField("body") else None,
     }
 
 
@@ -252,77 +290,113 @@ def _domain(domain: pb.Domain) -> Any:
     return {}
 
 
-def _node(node: pb.SpaceNode) -> dict[str, Any]:
-    common = _filled(
+class _NodeData:
+    """The plain data of nodes, as many and as deep as a tree may be."""
+
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.depth = 0
+
+    def node(self, node: pb.SpaceNode) -> dict[str, Any]:
+        self.nodes += 1
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise SpaceError([Violation("body", f"the tree is deeper than {MAX_DEPTH} nodes")])
+        if self.nodes > MAX_NODES:
+            raise SpaceError([Violation("body", f"the tree has more than {MAX_NODES} nodes")])
+        data = {**_common(node), **self.kind(node)}
+        self.depth -= 1
+        return data
+
+    def kind(self, node: pb.SpaceNode) -> dict[str, Any]:
+        match node.WhichOneof("kind"):
+            case "layer":
+                return {"layer": _value(node.layer.operation), **_bindings(node.layer.parameters)}
+            case "sequence":
+                nodes = [self.node(child) for child in node.sequence.nodes]
+                return {"sequence": nodes, **_filled(carry=node.sequence.carry)}
+            case "choice":
+                return {"choice": self.options(node.choice.options)}
+            case "repeat":
+                return {"repeat": self.repeat(node.repeat)}
+            case "cell":
+                return {"cell": self.cell(node.cell)}
+            case "parallel":
+                nodes = [self.node(child) for child in node.parallel.nodes]
+                return {"parallel": nodes, **_given(node.parallel, "merge")}
+            case "residual":
+                return {"residual": self.node(node.residual.body)}
+            case "use":
+                return {"use": _use(node.use)}
+            case "scan":
+                return {"scan": {"state": _bindings(node.scan.state), "body": self.node(node.scan.body)}}
+            case "map":
+                weights = _filled(weights=_name(_WEIGHTS, node.map.weights))
+                return {"map": {"over": list(node.map.over), "body": self.node(node.map.body), **weights}}
+        return {}
+
+    def options(self, options: Iterable[pb.SpaceNode.Option]) -> dict[str, Any]:
+        return self.named(((option.name, option.node) for option in options), "options")
+
+    def named(self, nodes: Iterable[tuple[str, pb.SpaceNode]], what: str) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for name, node in nodes:
+            if name in data:
+                raise SpaceError([Violation(name, f"two {what} have this name")])
+            data[name] = self.node(node)
+        return data
+
+    def repeat(self, repeat: pb.SpaceNode.Repeat) -> dict[str, Any]:
+        data = {
+            "count": _value(repeat.count),
+            "body": self.node(repeat.body),
+            **_filled(decisions=_name(_DECISIONS, repeat.decisions), weights=_name(_WEIGHTS, repeat.weights)),
+        }
+        if repeat.HasField("links"):
+            most = {"most": repeat.links.most} if repeat.links.HasField("most") else {}
+            subset = _filled(subset=repeat.links.subset)
+            data["links"] = {**subset, **most, **_given(repeat.links, "merge")}
+        return data
+
+    def cell(self, cell: pb.SpaceNode.Cell) -> dict[str, Any]:
+        edges: Any = None
+        if cell.WhichOneof("edges") == "dense":
+            edges = "dense"
+        elif cell.WhichOneof("edges") == "sparse":
+            edges = {"k": cell.sparse.k, "distinct": cell.sparse.distinct}
+        return {
+            **_filled(inputs=cell.inputs, pre=self.node(cell.pre) if cell.HasField("pre") else None),
+            "nodes": cell.nodes,
+            "edges": edges,
+            "ops": self.options(cell.operations),
+            **_given(cell, "input_stride", "join", "output"),
+        }
+
+
+def _common(node: pb.SpaceNode) -> dict[str, Any]:
+    return _filled(
         name=node.name,
         let=_bindings(node.let),
         when=node.when,
         adapt=_name(_ADAPT, node.adapt),
         **{"as": node.tensor, "from": list(node.sources)},
     )
-    match node.WhichOneof("kind"):
-        case "layer":
-            own = {"layer": _value(node.layer.operation), **_bindings(node.layer.parameters)}
-        case "sequence":
-            own = {"sequence": [_node(child) for child in node.sequence.nodes]}
-            own |= _filled(carry=node.sequence.carry)
-        case "choice":
-            own = {"choice": _read_options(node.choice.options)}
-        case "repeat":
-            own = {"repeat": _repeat(node.repeat)}
-        case "cell":
-            own = {"cell": _cell(node.cell)}
-        case "parallel":
-            own = {"parallel": [_node(child) for child in node.parallel.nodes]}
-            own |= {"merge": _value(node.parallel.merge)} if node.parallel.HasField("merge") else {}
-        case "residual":
-            own = {"residual": _node(node.residual.body)}
-        case None:
-            own = {}
-        case later:
-            own = {later: {}}
-    return {**common, **own}
 
 
-def _read_options(options: Iterable[pb.SpaceNode.Option]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for option in options:
-        if option.name in data:
-            raise SpaceError([Violation(option.name, "two options have this name")])
-        data[option.name] = _node(option.node)
-    return data
-
-
-def _repeat(repeat: pb.SpaceNode.Repeat) -> dict[str, Any]:
+def _use(use: pb.SpaceNode.Use) -> dict[str, Any]:
     return {
-        "count": _value(repeat.count),
-        "body": _node(repeat.body),
+        "part": use.part,
         **_filled(
-            decisions=_name(_DECISIONS, repeat.decisions),
-            weights=_name(_WEIGHTS, repeat.weights),
-            links=repeat.HasField("links") or None,
+            **{"with": _bindings(use.arguments)},
+            decisions=_name(_DECISIONS, use.decisions),
+            weights=_name(_WEIGHTS, use.weights),
         ),
     }
 
 
-def _cell(cell: pb.SpaceNode.Cell) -> dict[str, Any]:
-    edges: Any = None
-    if cell.WhichOneof("edges") == "dense":
-        edges = "dense"
-    elif cell.WhichOneof("edges") == "sparse":
-        edges = {"k": cell.sparse.k, "distinct": cell.sparse.distinct}
-    optional = {
-        name: _value(getattr(cell, name))
-        for name in ("join", "output", "input_stride")
-        if cell.HasField(name)
-    }
-    return {
-        **_filled(inputs=cell.inputs, pre=_node(cell.pre) if cell.HasField("pre") else None),
-        "nodes": cell.nodes,
-        "edges": edges,
-        "ops": _read_options(cell.operations),
-        **optional,
-    }
+def _given(message: Any, *names: str) -> dict[str, Any]:
+    """Those of a message's values that are set."""
+    return {name: _value(getattr(message, name)) for name in names if message.HasField(name)}
 
 
 def _filled(**fields: Any) -> dict[str, Any]:

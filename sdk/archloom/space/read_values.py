@@ -7,18 +7,42 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from archloom.space.domains import Choice, Domain, Flag, Integer, Literal, Log, Subset, Uniform, literal_key
+from archloom.space.domains import (
+    Choice,
+    Divisors,
+    Domain,
+    Flag,
+    Integer,
+    Literal,
+    Log,
+    Subset,
+    Uniform,
+    literal_key,
+)
 from archloom.space.errors import Violation, suggest
 from archloom.space.expressions import MAX_MAGNITUDE, Expression, ExpressionError, parse
-from archloom.space.tree import MAX_REPEAT, Bindings, Value
+from archloom.space.tree import Bindings, Value
 
 MAX_VIOLATIONS = 100
 MAX_VALUES = 10_000
-LATER_KEYS = ("carry", "links", "as", "from", "parts", "input_stride", "inputs")
-"""Keys of the language that this version reads and refuses by name."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_VARIABLES = ("cin", "i", "if", "else", "and", "or", "not", "true", "false", "min", "max", "round8")
+_VARIABLES = (
+    "cin",
+    "i",
+    "if",
+    "else",
+    "and",
+    "or",
+    "not",
+    "true",
+    "false",
+    "min",
+    "max",
+    "ceil",
+    "floor",
+    "round8",
+)
 
 
 FAULTY = parse("0")
@@ -50,7 +74,8 @@ class ValueReader:
             return None
         for key in data:
             if not isinstance(key, str):
-                self.fault(path, f"the key {key!r} is not text; put it in quotes")
+                hint = " (YAML reads on, off, yes and no as true and false)" if isinstance(key, bool) else ""
+                self.fault(path, f"the key {show(key)} is not text{hint}; put it in quotes")
                 return None
         if known is not None:
             self.unknown_keys(data, known, path)
@@ -63,10 +88,7 @@ class ValueReader:
         for key in data:
             if key not in known:
                 place = f"{path}.{key}" if path else key
-                later = (
-                    "is not supported yet" if key in LATER_KEYS else f"is no field here{suggest(key, known)}"
-                )
-                self.fault(place, f"{key!r} {later}")
+                self.fault(place, f"{key!r} is no field here{suggest(key, known)}")
 
     def items(self, data: object, path: str) -> list[Any]:
         if isinstance(data, (list, tuple)):
@@ -152,29 +174,24 @@ class ValueReader:
         literal = self.literal(data, path)
         return literal if len(self.violations) == before else FAULTY
 
-    def check_count(self, count: Value, path: str) -> None:
-        """Whether a count of repetitions is one, as far as it is known."""
-        if isinstance(count, Expression):
-            return
-        if isinstance(count, Domain) and (count.count is None or count.count > MAX_REPEAT + 1):
-            self.fault(path, f"expected whole numbers up to {MAX_REPEAT}")
-            return
-        for sample in samples(count):
-            if type(sample) is not int or not 0 <= sample <= MAX_REPEAT:
-                self.fault(path, f"expected a whole number from 0 to {MAX_REPEAT}, found {show(sample)}")
+    def check_whole(self, value: Value, path: str, low: int, high: int) -> None:
+        """Whether a value is a whole number in a range, as far as it is known."""
+        for sample in samples(value):
+            if type(sample) is not int or not low <= sample <= high:
+                self.fault(path, f"expected a whole number from {low} to {high}, found {show(sample)}")
                 return
 
     # --------------------------------------------------------- domains
 
     def domain(self, data: Mapping[Any, Any], path: str) -> Value:
-        kinds = [kind for kind in _DOMAINS if kind in data]
         if "divisors" in data:
-            self.fault(path, "'divisors' is not supported yet")
-            return FAULTY
+            return self.divisors(data, path) or FAULTY
+        kinds = [kind for kind in _DOMAINS if kind in data]
         if len(kinds) != 1 or len(data) != 1:
             found = ", ".join(map(str, data)) or "an empty map"
-            hint = suggest(str(next(iter(data), "")), _DOMAINS)
-            known = ", ".join(_DOMAINS)
+            names = (*_DOMAINS, "divisors")
+            hint = suggest(str(next(iter(data), "")), names)
+            known = ", ".join(names)
             self.fault(
                 path,
                 f"expected one domain of {known}, found {found}{hint if 'mean' in hint else ''}",
@@ -276,6 +293,24 @@ class ValueReader:
             return None
         return Subset(domain.values, least, most)
 
+    def divisors(self, data: Mapping[Any, Any], path: str) -> Domain | None:
+        fields = self.mapping(data, path, ("divisors", "among"), required=("among",))
+        if fields is None or "among" not in fields:
+            return None
+        of = self.expression(fields["divisors"], f"{path}.divisors")
+        among = self.choice_domain(fields["among"], f"{path}.among")
+        if of is None or not isinstance(among, Choice):
+            return None
+        members: list[int] = []
+        for number, member in enumerate(among.values):
+            if type(member) is not int or member < 1:
+                self.fault(
+                    f"{path}.among[{number}]", f"expected a whole number above 0, found {show(member)}"
+                )
+            else:
+                members.append(member)
+        return Divisors(of, tuple(members))
+
 
 _DOMAINS: Mapping[str, Callable[[ValueReader, object, str], Domain | None]] = {
     "choice": ValueReader.choice_domain,
@@ -294,6 +329,8 @@ def samples(value: Value) -> Iterator[Literal]:
             yield value
     elif isinstance(value, Uniform):
         yield from (value.low, value.high)
+    elif isinstance(value, Divisors):
+        yield from value.among
     elif value.count is not None and value.count <= 100:
         yield from (value.at(index) for index in range(value.count))
     elif value.count is not None:

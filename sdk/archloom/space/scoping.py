@@ -18,6 +18,8 @@ from archloom.space.tree import (
 )
 
 _PLACES = {"i": " (i exists inside a repeat)", "cin": " (cin exists inside the body)"}
+MEASURES = frozenset(("params", "flops", "depth"))
+"""What constraints may read besides the space's own variables."""
 Report = Callable[[str, str], None]
 
 
@@ -29,6 +31,8 @@ def check_names(space: SpaceTree, report: Report) -> None:
             _check(size, f"input.{port.name}.shape[{number}]", outer, report)
     _check_node(space.body, outer | {"cin"}, report)
     _check_bindings(space.recipe, "recipe", outer, report)
+    for number, constraint in enumerate(space.constraints):
+        _check(constraint, f"constraints[{number}]", outer | MEASURES, report)
 
 
 def _check(value: object, path: str, known: frozenset[str], report: Report) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from archloom.space.domains import Choice, Domain, Flag, Integer, Log, Subset, Uniform
+from archloom.space.domains import Choice, Divisors, Domain, Flag, Integer, Log, Subset, Uniform
 from archloom.space.expressions import Expression
 from archloom.space.tree import (
     Bindings,
     CellNode,
     ChoiceNode,
     LayerNode,
+    Links,
+    MapNode,
     Node,
     ParallelNode,
     RepeatNode,
     ResidualNode,
+    ScanNode,
     SequenceNode,
     SpaceTree,
+    UseNode,
     Value,
 )
 
@@ -31,6 +35,7 @@ def write_space(tree: SpaceTree) -> dict[str, Any]:
             port.name: {"kind": port.kind, "shape": [write_value(size) for size in port.shape]}
             for port in tree.inputs
         },
+        parts={name: write_node(part) for name, part in tree.parts},
         body=write_node(tree.body),
         output=list(tree.outputs),
         recipe=write_bindings(tree.recipe),
@@ -67,6 +72,8 @@ def write_domain(domain: Domain) -> dict[str, Any]:
             return {
                 "subset": {"of": [write_value(v) for v in domain.of], "min": domain.least, "max": domain.most}
             }
+        case Divisors():
+            return {"divisors": domain.of.text, "among": list(domain.among)}
     raise TypeError(f"no domain: {domain!r}")
 
 
@@ -76,7 +83,10 @@ def write_node(node: Node) -> dict[str, Any]:
 
 def _common(node: Node) -> dict[str, Any]:
     return _filled(
-        adapt=node.adapt, let=write_bindings(node.let), when=None if node.when is None else node.when.text
+        **{"as": node.tensor, "from": list(node.sources)},
+        adapt=node.adapt,
+        let=write_bindings(node.let),
+        when=None if node.when is None else node.when.text,
     )
 
 
@@ -85,28 +95,16 @@ def _own(node: Node) -> dict[str, Any]:
         case LayerNode():
             return {"layer": write_value(node.operation), **write_bindings(node.parameters)}
         case SequenceNode():
-            return {"sequence": [write_node(child) for child in node.nodes]}
+            return {
+                "sequence": [write_node(child) for child in node.nodes],
+                **_filled(carry=node.carry or None),
+            }
         case ChoiceNode():
-            return {"choice": {name: write_node(option) for name, option in node.options}}
+            return {"choice": _options(node.options)}
         case RepeatNode():
-            return {
-                "repeat": {
-                    "count": write_value(node.count),
-                    "body": write_node(node.body),
-                    **_filled(decisions=node.decisions, weights=node.weights),
-                }
-            }
+            return {"repeat": _repeat(node)}
         case CellNode():
-            edges = "dense" if node.edges is None else {"k": node.edges.k, "distinct": node.edges.distinct}
-            return {
-                "cell": {
-                    **_filled(pre=None if node.pre is None else write_node(node.pre)),
-                    "nodes": node.nodes,
-                    "edges": edges,
-                    "ops": {name: write_node(option) for name, option in node.operations},
-                    **_filled(join=write_value(node.join), output=write_value(node.output)),
-                }
-            }
+            return {"cell": _cell(node)}
         case ParallelNode():
             return {
                 "parallel": [write_node(child) for child in node.nodes],
@@ -114,7 +112,49 @@ def _own(node: Node) -> dict[str, Any]:
             }
         case ResidualNode():
             return {"residual": write_node(node.body)}
+        case UseNode():
+            said = _filled(
+                **{"with": write_bindings(node.arguments)}, decisions=node.decisions, weights=node.weights
+            )
+            return {"use": {"part": node.part, **said} if said else node.part}
+        case ScanNode():
+            return {"scan": {"state": write_bindings(node.states), "body": write_node(node.body)}}
+        case MapNode():
+            body = write_node(node.body)
+            return {"map": {"over": list(node.over), "body": body, **_filled(weights=node.weights)}}
     raise TypeError(f"no node: {node!r}")
+
+
+def _options(options: tuple[tuple[str, Node], ...]) -> dict[str, Any]:
+    return {name: write_node(option) for name, option in options}
+
+
+def _repeat(node: RepeatNode) -> dict[str, Any]:
+    return {
+        "count": write_value(node.count),
+        "body": write_node(node.body),
+        **_filled(decisions=node.decisions, weights=node.weights),
+        **({} if node.links is None else {"links": _links(node.links)}),
+    }
+
+
+def _links(links: Links) -> dict[str, Any]:
+    return {"subset": links.subset, **_filled(most=links.most, merge=write_value(links.merge))}
+
+
+def _cell(node: CellNode) -> dict[str, Any]:
+    edges = "dense" if node.edges is None else {"k": node.edges.k, "distinct": node.edges.distinct}
+    return {
+        **_filled(inputs=node.inputs or None, pre=None if node.pre is None else write_node(node.pre)),
+        "nodes": node.nodes,
+        "edges": edges,
+        "ops": _options(node.operations),
+        **_filled(
+            input_stride=write_value(node.input_stride),
+            join=write_value(node.join),
+            output=write_value(node.output),
+        ),
+    }
 
 
 def _filled(**fields: Any) -> dict[str, Any]:

@@ -69,17 +69,17 @@ def body(node: object, **fields: Any) -> Data:
         (body({"repeat": {"count": "=cin", "body": {**CONV, "k": {"choice": [1, 3]}}}}), "body.repeat.count", "may not read cin"),
         (body({"parallel": [CONV], "merge": "add"}), "body.merge", "expected sum, concat, mul"),
         (body({**CONV, "adapt": "project"}), "body.adapt", "joins nothing"),
-        (body({"use": "cell"}), "body.use", "not supported yet"),
-        (body({"sequence": [CONV], "carry": 2}), "body.carry", "not supported yet"),
+        (body({"use": "cell"}), "body.use", "the space has no parts"),
+        (body({"sequence": [CONV], "carry": 17}), "body.carry", "from 1 to 16"),
         (body({"cell": {"nodes": 0, "edges": "dense", "ops": {"a": CONV}}}), "body.cell.nodes", "from 1 to 64"),
         (body({"cell": {"nodes": 2, "edges": "all", "ops": {"a": CONV}}}), "body.cell.edges", "expected dense or"),
         (body(CONV, constraints=["parms < 3"]), "constraints[0]", "did you mean 'params'"),
         (body(CONV, colour="red"), "colour", "is no field here"),
         (body({**CONV, "let": {"cin": 3}}), "body.let.cin", "a meaning of its own"),
         (body({**CONV, "name": "norm"}), "body.name", "a meaning of its own"),
-        ({"input": {"x": {"kind": "image", "shape": [3]}}, "body": CONV}, "input.x.shape", "3 dimensions, here are 1"),
+        ({"input": {"x": {"kind": "image", "shape": [3]}}, "body": CONV}, "input.x.shape", "3 dimensions [channels, height, width], here are 1"),
         ({"input": {"x": {"kind": "imag", "shape": [3]}}, "body": CONV}, "input.x.kind", "did you mean 'image'"),
-        ({"input": {**IMAGE, "y": IMAGE["x"]}, "body": CONV}, "input", "several are not supported yet"),
+        ({"input": IMAGE["x"], "body": CONV}, "input", "expected inputs by name"),
         (body(CONV, let={"a": {"choice": [1, 2]}}, recipe={"b": "=c"}), "recipe.b", "no variable 'c'"),
     ],
 )  # fmt: skip
@@ -155,7 +155,10 @@ def test_the_deepest_tree_goes_through_a_message() -> None:
 
 
 def test_a_large_tree_is_refused() -> None:
-    assert "more than 20000 nodes" in refused(body({"sequence": [{"layer": "relu"}] * 20_001}))["body"]
+    assert (
+        "more than 20000 nodes"
+        in refused(body({"sequence": [{"layer": "relu"}] * 20_001}))["body.sequence[19999]"]
+    )
     free: Data = {**CONV, "k": {"choice": [1, 3]}}
     for level in range(3):
         free = {"name": f"level{level}", "repeat": {"count": 500, "decisions": "free", "body": free}}
@@ -200,9 +203,9 @@ def test_yaml_reads_small_numbers_as_yaml_1_2_does() -> None:
     [
         (space_pb2.Space(), "body"),
         (space_pb2.Space(inputs=[space_pb2.SpaceInput(name="x")]), "input.x.kind"),
-        (space_pb2.Space(body=space_pb2.SpaceNode(use=space_pb2.SpaceNode.Use(part="p"))), "body.use"),
+        (space_pb2.Space(body=space_pb2.SpaceNode(use=space_pb2.SpaceNode.Use(part="p"))), "body.use.part"),
         (space_pb2.Space(body=space_pb2.SpaceNode(adapt=77, residual={"body": {}})), "body.adapt"),  # type: ignore[arg-type]
-        (space_pb2.Space(parts=[space_pb2.SpacePart(name="p")]), "parts"),
+        (space_pb2.Space(parts=[space_pb2.SpacePart(name="p")]), "parts.p"),
         (space_pb2.Space(body=space_pb2.SpaceNode(sources=["a"])), "body"),
     ],
 )

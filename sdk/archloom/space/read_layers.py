@@ -1,0 +1,128 @@
+"""Reading of layers: whether the operation exists, and takes such parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from archloom.space.domains import Choice
+from archloom.space.errors import suggest
+from archloom.space.expressions import Expression, ExpressionError, parse
+from archloom.space.operations import (
+    ACTIVATION_NAMES,
+    COMPOSITES,
+    NORMS,
+    Parameter,
+    layer_names,
+    load_plugins,
+    operation_specs,
+)
+from archloom.space.read_values import FAULTY, ValueReader, samples, show
+from archloom.space.tree import LayerNode, Value
+
+LAYER_EXTRAS = {
+    "norm": Parameter("norm", "text", "none", choices=("none", *NORMS)),
+    "activation": Parameter("activation", "text", "none", choices=("none", *ACTIVATION_NAMES)),
+}
+"""Parameters of every layer whose operation a norm and an activation may follow."""
+
+
+def read_layer(
+    reader: ValueReader, fields: Mapping[str, Any], path: str, common: Mapping[str, Any]
+) -> LayerNode:
+    """A layer; ``common`` are the fields that all nodes have, in the terms of the tree."""
+    operation = reader.value(fields["layer"], f"{path}.layer")
+    names, whole = _names(reader, operation, f"{path}.layer")
+    known: set[str] = set()
+    for name in names:
+        known.update(parameters_of(name))
+    given = {key: value for key, value in fields.items() if key not in ("layer", *_COMMON)}
+    read = []
+    for key in sorted(given):
+        place = f"{path}.{key}"
+        if key not in known and whole:
+            reader.fault(place, f"{key!r} is no parameter of {show(operation)}{suggest(key, known)}")
+            continue
+        value = reader.value(given[key], place)
+        for name in names:
+            _check(reader, name, key, value, place)
+        read.append((key, value))
+    for name in names:
+        for needed in _required(name):
+            if needed not in given:
+                reader.fault(path, f"{name} needs {needed!r}")
+    return LayerNode(operation=operation, parameters=tuple(read), **common)
+
+
+_COMMON = ("name", "as", "from", "let", "when", "adapt")
+
+
+def parameters_of(name: str) -> tuple[str, ...]:
+    """What a layer of this operation may be given."""
+    if name in COMPOSITES:
+        return tuple(COMPOSITES[name].parameters)
+    spec = operation_specs()[name]
+    return (*spec.by_name, *(LAYER_EXTRAS if spec.follows else ()))
+
+
+def _names(reader: ValueReader, operation: Value, path: str) -> tuple[list[str], bool]:
+    """The operations that a layer may be, and whether these are all that were meant."""
+    if operation is FAULTY:
+        return [], False
+    given = operation.values if isinstance(operation, Choice) else (operation,)
+    if any(name not in COMPOSITES and name not in layer_names() for name in given):
+        load_plugins()
+    usable = (*layer_names(), *COMPOSITES)
+    found: list[str] = []
+    for name in given:
+        if not isinstance(name, str):
+            reader.fault(path, f"expected an operation's name or a choice of names, found {show(name)}")
+        elif name not in usable:
+            reader.fault(path, f"there is no operation {name!r}{suggest(name, usable)}")
+        else:
+            found.append(name)
+    return found, len(found) == len(given)
+
+
+def _check(reader: ValueReader, operation: str, key: str, value: Value, path: str) -> None:
+    """Whether a constant, or each value of a domain, may be this parameter of this operation."""
+    if isinstance(value, Expression) or key not in parameters_of(operation):
+        return
+    if operation in COMPOSITES:
+        parameter = LAYER_EXTRAS.get(key)
+    else:
+        parameter = operation_specs()[operation].by_name.get(key) or LAYER_EXTRAS[key]
+    if parameter is None:
+        return
+    for sample in samples(value):
+        if wrong := parameter.check(sample):
+            reader.fault_once(path, f"{wrong}{_hint(parameter, sample)}")
+
+
+def _hint(parameter: Parameter, value: object) -> str:
+    """What was probably meant by a value of the wrong kind."""
+    if parameter.type == "text":
+        near = suggest(value, parameter.choices) if isinstance(value, str) else ""
+        if isinstance(value, bool):
+            return "; YAML reads on, off, yes and no as true and false: put them in quotes"
+        return near if "mean" in near else ""
+    if not isinstance(value, str):
+        return ""
+    if parameter.type == "bool":
+        return "; write it without quotes" if value in ("true", "false") else ""
+    try:
+        return "; write it without quotes" if math.isfinite(float(value)) else ""
+    except ValueError:
+        pass
+    try:
+        parse(value)
+    except ExpressionError:
+        return ""
+    return f"; an expression begins with '=': \"={value}\""
+
+
+def _required(name: str) -> list[str]:
+    if name in COMPOSITES:
+        return [key for key, default in COMPOSITES[name].parameters.items() if default is None]
+    return [parameter.name for parameter in operation_specs()[name].parameters if parameter.default is None]
