@@ -6,7 +6,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from archloom.resources import ExperimentName
-from archloom.v1 import common_pb2, experiment_pb2, space_pb2, strategy_pb2, trial_pb2
+from archloom.v1 import (
+    architecture_pb2,
+    common_pb2,
+    experiment_pb2,
+    strategy_pb2,
+    trial_pb2,
+)
 from archloom.v1.experiment_pb2 import EventKind
 from archloom.v1.strategy_pb2 import ObservationKind
 from archloom.v1.trial_pb2 import TrialRole
@@ -99,7 +105,7 @@ def trial_message(
         number=row["n"],
         state=row["state"],
         role=row["role"],
-        architecture=space_pb2.Architecture.FromString(row["arch"]),
+        architecture=architecture_pb2.Architecture.FromString(row["arch"]),
         graph_digest=row["graph"],
         fidelity=common_pb2.Fidelity.FromString(row["fidelity"]),
         seed=row["seed"],

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 from archloom.space import Architecture
-from archloom.v1 import experiment_pb2, space_pb2
+from archloom.v1 import architecture_pb2, experiment_pb2
 from archloom.v1.experiment_pb2 import ExperimentState
 from archloom.v1.trial_pb2 import TrialRole
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -137,7 +137,7 @@ def _finalist(
     source = runs[finalist["source"]]
     message = experiment_pb2.Finalist(
         trial=str(frame.name.trial(finalist["source"])),
-        architecture=space_pb2.Architecture.FromString(source["arch"]),
+        architecture=architecture_pb2.Architecture.FromString(source["arch"]),
         runs=[trial_message(runs[number], frame.name) for number in finalist["runs"]],
     )
     ended = [runs[number] for number in finalist["runs"] if runs[number]["state"] == COMPLETED]
@@ -176,8 +176,8 @@ def is_share(metric: str, value: float, examples: int) -> bool:
     return examples > 0 and 0 <= value <= 1 and metric.endswith(("accuracy", "error"))
 
 
-def _graph(frame: Frame, architecture: bytes) -> space_pb2.Graph:
-    message = space_pb2.Architecture.FromString(architecture)
+def _graph(frame: Frame, architecture: bytes) -> architecture_pb2.Graph:
+    message = architecture_pb2.Architecture.FromString(architecture)
     graph = frame.space.graph(Architecture.from_proto(message), classes=frame.classes or None)
     return graph.to_proto()
 

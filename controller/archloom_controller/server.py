@@ -19,7 +19,7 @@ from archloom.v1 import (
     model_pb2_grpc,
     registry_pb2_grpc,
     space_pb2,
-    space_pb2_grpc,
+    space_service_pb2_grpc,
     strategy_pb2_grpc,
     trial_pb2_grpc,
 )
@@ -192,7 +192,7 @@ class Controller:
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(EvaluationServicer(engine), server)
         artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(ArtifactServicer(artifacts), server)
         spaces = SpaceServicer(partial(_space_of, store), rules)
-        space_pb2_grpc.add_SpaceServiceServicer_to_server(spaces, server)
+        space_service_pb2_grpc.add_SpaceServiceServicer_to_server(spaces, server)
         kinds = RegistryServicer(registry, gateway, store, self.clock)
         registry_pb2_grpc.add_RegistryServiceServicer_to_server(kinds, server)
         strategy_pb2_grpc.add_StrategyHostServiceServicer_to_server(host, server)

@@ -15,7 +15,7 @@ from archloom.strategy import ProposeRequest, ProposeResult, Strategy
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.values import Goal, Objective, SearchSpec
 from archloom.testing.session import Session
-from archloom.v1 import experiment_pb2, space_pb2
+from archloom.v1 import architecture_pb2, experiment_pb2
 from archloom.v1.experiment_pb2 import Verdict
 from archloom_controller.comparison import Outcome, compare
 from archloom_controller.engine.controls import draw
@@ -123,7 +123,7 @@ class Comparisons:
 
 
 def architecture_of(data: bytes) -> Architecture:
-    return Architecture.from_proto(space_pb2.Architecture.FromString(data))
+    return Architecture.from_proto(architecture_pb2.Architecture.FromString(data))
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from archloom.v1 import (
     experiment_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
-    space_pb2,
-    space_pb2_grpc,
+    space_service_pb2,
+    space_service_pb2_grpc,
     trial_pb2,
     trial_pb2_grpc,
 )
@@ -200,7 +200,7 @@ class _Registry(registry_pb2_grpc.RegistryServiceServicer):
         )
 
 
-class _Spaces(space_pb2_grpc.SpaceServiceServicer):
+class _Spaces(space_service_pb2_grpc.SpaceServiceServicer):
     """Answers from the SDK's own tools, for presets and spaces that are sent."""
 
     def __init__(self, fake: FakeServer) -> None:
@@ -211,24 +211,24 @@ class _Spaces(space_pb2_grpc.SpaceServiceServicer):
 
     def ValidateSpace(self, request, context):
         self.fake.took("ValidateSpace", request, context)
-        violation = space_pb2.SpaceViolation(path="body.layer", message="is not an operation")
-        return space_pb2.ValidateSpaceResponse(violations=[violation])
+        violation = space_service_pb2.SpaceViolation(path="body.layer", message="is not an operation")
+        return space_service_pb2.ValidateSpaceResponse(violations=[violation])
 
     def DescribeSpace(self, request, context):
         self.fake.took("DescribeSpace", request, context)
-        return space_pb2.DescribeSpaceResponse(size=str(self._space(request.source).size()))
+        return space_service_pb2.DescribeSpaceResponse(size=str(self._space(request.source).size()))
 
     def SampleArchitectures(self, request, context):
         self.fake.took("SampleArchitectures", request, context)
         space, rng = self._space(request.source), random.Random(request.seed)
         drawn = [space.sample(rng).to_proto() for _ in range(request.count)]
-        return space_pb2.SampleArchitecturesResponse(architectures=drawn)
+        return space_service_pb2.SampleArchitecturesResponse(architectures=drawn)
 
     def MutateArchitectures(self, request, context):
         self.fake.took("MutateArchitectures", request, context)
         space, rng = self._space(request.source), random.Random(request.seed)
         made = [space.mutate(Architecture.from_proto(each), rng).to_proto() for each in request.parents]
-        return space_pb2.MutateArchitecturesResponse(architectures=made)
+        return space_service_pb2.MutateArchitecturesResponse(architectures=made)
 
 
 class _Artifacts(artifact_pb2_grpc.ArtifactServiceServicer):
@@ -281,5 +281,5 @@ def add_services(state: FakeServer, server: grpc.Server) -> None:
     experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(_Experiments(state), server)
     trial_pb2_grpc.add_TrialServiceServicer_to_server(_Trials(state), server)
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(_Registry(state), server)
-    space_pb2_grpc.add_SpaceServiceServicer_to_server(_Spaces(state), server)
+    space_service_pb2_grpc.add_SpaceServiceServicer_to_server(_Spaces(state), server)
     artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(_Artifacts(state), server)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archloom.v1 import space_pb2, strategy_pb2
+from archloom.v1 import architecture_pb2, strategy_pb2
 from archloom.v1.trial_pb2 import TrialRole
 
 from archloom_controller.engine.controls import Candidate
@@ -154,7 +154,7 @@ async def take_inbox(parts: Parts, draft: Draft, vetting: Vetting, *, searching:
     items = await parts.store.inbox.first(draft.frame.uid, limit)
     if not items:
         return True
-    messages = [space_pb2.Architecture.FromString(item["arch"]) for item in items]
+    messages = [architecture_pb2.Architecture.FromString(item["arch"]) for item in items]
     vetted = await asyncio.to_thread(vetting.vet, messages)
     frame = draft.frame
     keys = [

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from archloom.space import Architecture, SpaceError
-from archloom.v1 import space_pb2
+from archloom.v1 import architecture_pb2
 
 from archloom_controller.engine.frame import Frame
 
@@ -41,10 +41,10 @@ class Vetting:
         self._known: OrderedDict[bytes, Vetted] = OrderedDict()
         self._bytes = 0
 
-    def vet(self, messages: list[space_pb2.Architecture]) -> list[Vetted]:
+    def vet(self, messages: list[architecture_pb2.Architecture]) -> list[Vetted]:
         return [self._remembered(message) for message in messages]
 
-    def _remembered(self, message: space_pb2.Architecture) -> Vetted:
+    def _remembered(self, message: architecture_pb2.Architecture) -> Vetted:
         data = message.SerializeToString(deterministic=True)
         vetted = self._known.get(data)
         if vetted is None:
@@ -55,7 +55,7 @@ class Vetting:
                 self._bytes -= _weight(*self._known.popitem(last=False))
         return vetted
 
-    def _vet(self, message: space_pb2.Architecture, data: bytes) -> Vetted:
+    def _vet(self, message: architecture_pb2.Architecture, data: bytes) -> Vetted:
         try:
             architecture = Architecture.from_proto(message)
             if self._frame.space.tree.constraints:

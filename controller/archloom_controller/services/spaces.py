@@ -19,7 +19,7 @@ from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName
 from archloom.space import Architecture, Space, SpaceError, load_preset
 from archloom.space.protos import write_domain, write_literal
-from archloom.v1 import space_pb2, space_pb2_grpc
+from archloom.v1 import architecture_pb2, space_pb2, space_service_pb2, space_service_pb2_grpc
 
 from archloom_controller.rpc.rules import Rules
 from archloom_controller.services.paging import page_token, read_token
@@ -32,16 +32,16 @@ _MOST = 1000
 #: Numbers looked at for one page of an enumeration: where constraints leave little, pages come short.
 _LOOKED_AT = 50000
 _ENCODINGS: dict[int, Any] = {
-    space_pb2.ARCHITECTURE_ENCODING_VECTOR: "vector",
-    space_pb2.ARCHITECTURE_ENCODING_PATH: "path",
-    space_pb2.ARCHITECTURE_ENCODING_GRAPH: "graph",
+    space_service_pb2.ARCHITECTURE_ENCODING_VECTOR: "vector",
+    space_service_pb2.ARCHITECTURE_ENCODING_PATH: "path",
+    space_service_pb2.ARCHITECTURE_ENCODING_GRAPH: "graph",
 }
 
 #: The space of an experiment, None when there is no such experiment.
 SpaceOf = Callable[[ExperimentName], Awaitable[space_pb2.Space | None]]
 
 
-class SpaceServicer(space_pb2_grpc.SpaceServiceServicer):
+class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
     def __init__(self, space_of: SpaceOf, rules: Rules) -> None:
         self._space_of = space_of
         self._rules = rules
@@ -49,115 +49,117 @@ class SpaceServicer(space_pb2_grpc.SpaceServiceServicer):
         self._lock = Lock()
 
     async def ValidateSpace(
-        self, request: space_pb2.ValidateSpaceRequest, context: Any
-    ) -> space_pb2.ValidateSpaceResponse:
+        self, request: space_service_pb2.ValidateSpaceRequest, context: Any
+    ) -> space_service_pb2.ValidateSpaceResponse:
         try:
             self._rules.require(request)
             space = await self._space(request.source)
         except InvalidInput as error:
             violations = [
-                space_pb2.SpaceViolation(
+                space_service_pb2.SpaceViolation(
                     path=fault.field.removeprefix("source.space").removeprefix("."), message=fault.message
                 )
                 for fault in error.violations
             ]
-            return space_pb2.ValidateSpaceResponse(violations=violations)
-        return space_pb2.ValidateSpaceResponse(digest=space.digest)
+            return space_service_pb2.ValidateSpaceResponse(violations=violations)
+        return space_service_pb2.ValidateSpaceResponse(digest=space.digest)
 
     async def DescribeSpace(
-        self, request: space_pb2.DescribeSpaceRequest, context: Any
-    ) -> space_pb2.DescribeSpaceResponse:
+        self, request: space_service_pb2.DescribeSpaceRequest, context: Any
+    ) -> space_service_pb2.DescribeSpaceResponse:
         space = await self._space(request.source)
         named = request.source.WhichOneof("source") != "space"
         return await asyncio.to_thread(_describe, space, named)
 
     async def SampleArchitectures(
-        self, request: space_pb2.SampleArchitecturesRequest, context: Any
-    ) -> space_pb2.SampleArchitecturesResponse:
+        self, request: space_service_pb2.SampleArchitecturesRequest, context: Any
+    ) -> space_service_pb2.SampleArchitecturesResponse:
         space, rng = await self._space(request.source), Random(request.seed)
-        every = request.uniformity == space_pb2.UNIFORMITY_ARCHITECTURES
+        every = request.uniformity == space_service_pb2.UNIFORMITY_ARCHITECTURES
 
-        def work() -> list[space_pb2.Architecture]:
+        def work() -> list[architecture_pb2.Architecture]:
             uniform: Any = "architectures" if every else "decisions"
             return [space.sample(rng, uniform).to_proto() for _ in range(request.count)]
 
-        return space_pb2.SampleArchitecturesResponse(architectures=await _at("", work))
+        return space_service_pb2.SampleArchitecturesResponse(architectures=await _at("", work))
 
     async def MutateArchitectures(
-        self, request: space_pb2.MutateArchitecturesRequest, context: Any
-    ) -> space_pb2.MutateArchitecturesResponse:
+        self, request: space_service_pb2.MutateArchitecturesRequest, context: Any
+    ) -> space_service_pb2.MutateArchitecturesResponse:
         space, rng = await self._space(request.source), Random(request.seed)
         rate = request.rate if request.HasField("rate") else None
         children = []
         for index, parent in enumerate(request.parents):
 
-            def work(parent: space_pb2.Architecture = parent) -> space_pb2.Architecture:
+            def work(parent: architecture_pb2.Architecture = parent) -> architecture_pb2.Architecture:
                 return space.mutate(Architecture.from_proto(parent), rng, rate).to_proto()
 
             children.append(await _at(f"parents[{index}]", work))
-        return space_pb2.MutateArchitecturesResponse(architectures=children)
+        return space_service_pb2.MutateArchitecturesResponse(architectures=children)
 
     async def CrossArchitectures(
-        self, request: space_pb2.CrossArchitecturesRequest, context: Any
-    ) -> space_pb2.CrossArchitecturesResponse:
+        self, request: space_service_pb2.CrossArchitecturesRequest, context: Any
+    ) -> space_service_pb2.CrossArchitecturesResponse:
         space, rng = await self._space(request.source), Random(request.seed)
         children = []
         for index, pair in enumerate(request.pairs):
 
-            def work(pair: space_pb2.ArchitecturePair = pair) -> space_pb2.Architecture:
+            def work(pair: space_service_pb2.ArchitecturePair = pair) -> architecture_pb2.Architecture:
                 first, second = Architecture.from_proto(pair.first), Architecture.from_proto(pair.second)
                 return space.cross(first, second, rng).to_proto()
 
             children.append(await _at(f"pairs[{index}]", work))
-        return space_pb2.CrossArchitecturesResponse(architectures=children)
+        return space_service_pb2.CrossArchitecturesResponse(architectures=children)
 
     async def EncodeArchitectures(
-        self, request: space_pb2.EncodeArchitecturesRequest, context: Any
-    ) -> space_pb2.EncodeArchitecturesResponse:
+        self, request: space_service_pb2.EncodeArchitecturesRequest, context: Any
+    ) -> space_service_pb2.EncodeArchitecturesResponse:
         space, kind = await self._space(request.source), _ENCODINGS[request.encoding]
         rows = []
         for index, given in enumerate(request.architectures):
 
-            def work(given: space_pb2.Architecture = given) -> space_pb2.EncodedArchitecture:
+            def work(given: architecture_pb2.Architecture = given) -> space_service_pb2.EncodedArchitecture:
                 architecture = Architecture.from_proto(given)
                 space.require(architecture)
-                return space_pb2.EncodedArchitecture(values=space.encode(architecture, kind))
+                return space_service_pb2.EncodedArchitecture(values=space.encode(architecture, kind))
 
             rows.append(await _at(f"architectures[{index}]", work))
-        return space_pb2.EncodeArchitecturesResponse(encodings=rows)
+        return space_service_pb2.EncodeArchitecturesResponse(encodings=rows)
 
     async def ListNeighbors(
-        self, request: space_pb2.ListNeighborsRequest, context: Any
-    ) -> space_pb2.ListNeighborsResponse:
+        self, request: space_service_pb2.ListNeighborsRequest, context: Any
+    ) -> space_service_pb2.ListNeighborsResponse:
         space, start = await self._space(request.source), _start("neighbors", request.page_token)
         size = _size(request.page_size)
 
-        def work() -> list[space_pb2.Architecture]:
+        def work() -> list[architecture_pb2.Architecture]:
             found = space.neighbors(Architecture.from_proto(request.architecture))
             return [item.to_proto() for item in itertools.islice(found, start, start + size + 1)]
 
         taken = await _at("architecture", work)
         more = page_token("neighbors", start + size) if len(taken) > size else ""
-        return space_pb2.ListNeighborsResponse(neighbors=taken[:size], next_page_token=more)
+        return space_service_pb2.ListNeighborsResponse(neighbors=taken[:size], next_page_token=more)
 
-    async def GetGraph(self, request: space_pb2.GetGraphRequest, context: Any) -> space_pb2.GetGraphResponse:
+    async def GetGraph(
+        self, request: space_service_pb2.GetGraphRequest, context: Any
+    ) -> space_service_pb2.GetGraphResponse:
         space = await self._space(request.source)
         classes = request.classes if request.HasField("classes") else None
 
-        def work() -> space_pb2.Graph:
+        def work() -> architecture_pb2.Graph:
             architecture = Architecture.from_proto(request.architecture)
             space.require(architecture)
             return space.graph(architecture, classes).to_proto()
 
-        return space_pb2.GetGraphResponse(graph=await _at("architecture", work))
+        return space_service_pb2.GetGraphResponse(graph=await _at("architecture", work))
 
     async def EnumerateArchitectures(
-        self, request: space_pb2.EnumerateArchitecturesRequest, context: Any
-    ) -> space_pb2.EnumerateArchitecturesResponse:
+        self, request: space_service_pb2.EnumerateArchitecturesRequest, context: Any
+    ) -> space_service_pb2.EnumerateArchitecturesResponse:
         space, start = await self._space(request.source), _start("enumeration", request.page_token)
         size = _size(request.page_size)
 
-        def work() -> tuple[list[space_pb2.Architecture], int]:
+        def work() -> tuple[list[architecture_pb2.Architecture], int]:
             found, index = [], start
             for index in range(start, min(start + _LOOKED_AT, space.size())):
                 if (item := space.at(index)) is not None:
@@ -168,9 +170,9 @@ class SpaceServicer(space_pb2_grpc.SpaceServiceServicer):
 
         taken, after = await _at("", work)
         more = page_token("enumeration", after) if after < space.size() else ""
-        return space_pb2.EnumerateArchitecturesResponse(architectures=taken, next_page_token=more)
+        return space_service_pb2.EnumerateArchitecturesResponse(architectures=taken, next_page_token=more)
 
-    async def _space(self, source: space_pb2.SpaceReference) -> Space:
+    async def _space(self, source: space_service_pb2.SpaceReference) -> Space:
         """Raises InvalidInput, with paths from the request's root, and NotFound."""
         kind = source.WhichOneof("source")
         if kind == "preset":
@@ -221,8 +223,8 @@ def _size(asked: int) -> int:
     return min(asked or _PAGE, _MOST)
 
 
-def _describe(space: Space, with_space: bool) -> space_pb2.DescribeSpaceResponse:
-    return space_pb2.DescribeSpaceResponse(
+def _describe(space: Space, with_space: bool) -> space_service_pb2.DescribeSpaceResponse:
+    return space_service_pb2.DescribeSpaceResponse(
         digest=space.digest,
         size=str(space.size()),
         continuous_decisions=len(space.continuous),
@@ -232,15 +234,17 @@ def _describe(space: Space, with_space: bool) -> space_pb2.DescribeSpaceResponse
     )
 
 
-def _decisions(space: Space) -> Iterator[space_pb2.DecisionDescription]:
+def _decisions(space: Space) -> Iterator[space_service_pb2.DecisionDescription]:
     for info in space.decisions():
-        yield space_pb2.DecisionDescription(
+        yield space_service_pb2.DecisionDescription(
             path=info.path,
             domain=write_domain(info.domain),
             alternatives=[
-                space_pb2.DecisionConditions(
+                space_service_pb2.DecisionConditions(
                     conditions=[
-                        space_pb2.DecisionCondition(path=path, values=[write_literal(v) for v in values])
+                        space_service_pb2.DecisionCondition(
+                            path=path, values=[write_literal(v) for v in values]
+                        )
                         for path, values in conditions
                     ]
                 )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from archloom.client.values import Artifact, Metrics, Trial, metrics_of, time_of, word_of
 from archloom.space import Architecture
-from archloom.v1 import experiment_pb2, space_pb2
+from archloom.v1 import architecture_pb2, experiment_pb2, space_pb2
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Network:
     flops: int
 
     @classmethod
-    def from_proto(cls, message: space_pb2.Graph) -> Network:
+    def from_proto(cls, message: architecture_pb2.Graph) -> Network:
         nodes = tuple(
             NetworkNode(
                 id=node.id,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from archloom.client.connection import Connection
 from archloom.errors import Violation
 from archloom.space import Architecture, Space
-from archloom.v1 import space_pb2 as pb
-from archloom.v1 import space_pb2_grpc
+from archloom.v1 import space_service_pb2 as pb
+from archloom.v1 import space_service_pb2_grpc
 
 
 class Spaces:
@@ -19,7 +19,7 @@ class Spaces:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._stub = space_pb2_grpc.SpaceServiceStub(connection.channel)
+        self._stub = space_service_pb2_grpc.SpaceServiceStub(connection.channel)
 
     def validate(self, space: Space | str) -> list[Violation]:
         request = pb.ValidateSpaceRequest(source=_reference(space))

@@ -14,7 +14,7 @@ from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import MAX_MAGNITUDE
 
 if TYPE_CHECKING:
-    from archloom.v1 import space_pb2
+    from archloom.v1 import architecture_pb2
 
 
 class Architecture:
@@ -84,13 +84,13 @@ class Architecture:
             raise SpaceError(faults)
         return Architecture(decisions)
 
-    def to_proto(self) -> space_pb2.Architecture:
+    def to_proto(self) -> architecture_pb2.Architecture:
         from archloom.space.graph_protos import write_architecture
 
         return write_architecture(self)
 
     @staticmethod
-    def from_proto(message: space_pb2.Architecture) -> Architecture:
+    def from_proto(message: architecture_pb2.Architecture) -> Architecture:
         """Raises SpaceError where a decision has no value, or stands twice."""
         from archloom.space.graph_protos import read_architecture
 

@@ -9,7 +9,7 @@ from archloom.space.errors import SpaceError, Violation
 from archloom.space.graph import Graph, rebuild
 from archloom.space.operations import Shape
 from archloom.space.protos import KIND_NAMES, KINDS, read_literal, write_literal
-from archloom.v1 import space_pb2 as pb
+from archloom.v1 import architecture_pb2 as pb
 
 
 def write_architecture(architecture: Architecture) -> pb.Architecture:

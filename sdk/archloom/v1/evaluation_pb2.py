@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from archloom.v1 import architecture_pb2 as archloom_dot_v1_dot_architecture__pb2
 from archloom.v1 import common_pb2 as archloom_dot_v1_dot_common__pb2
 from archloom.v1 import space_pb2 as archloom_dot_v1_dot_space__pb2
 from archloom.v1 import trial_pb2 as archloom_dot_v1_dot_trial__pb2
@@ -29,7 +30,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rchloom/v1/evaluation.proto\x12\x0b\x61rchloom.v1\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x17\x61rchloom/v1/trial.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"<\n\nAttemptRef\x12\x14\n\x05trial\x18\x01 \x01(\tR\x05trial\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\"\xe5\x02\n\x12LeaseTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12!\n\x0c\x64\x65vice_class\x18\x02 \x01(\tR\x0b\x64\x65viceClass\x12\'\n\x0f\x65valuator_kinds\x18\x03 \x03(\tR\x0e\x65valuatorKinds\x12\x43\n\x06labels\x18\x04 \x03(\x0b\x32+.archloom.v1.LeaseTrialsRequest.LabelsEntryR\x06labels\x12\x1d\n\nmax_trials\x18\x05 \x01(\x05R\tmaxTrials\x12-\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xd7\x03\n\x11\x45valuationContext\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12\x1b\n\ttask_kind\x18\x02 \x01(\tR\x08taskKind\x12\x18\n\x07\x64\x61taset\x18\x03 \x01(\tR\x07\x64\x61taset\x12<\n\rtask_settings\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x0ctaskSettings\x12%\n\x0e\x65valuator_kind\x18\x05 \x01(\tR\revaluatorKind\x12\x46\n\x12\x65valuator_settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x11\x65valuatorSettings\x12(\n\x05space\x18\x07 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12!\n\x0cspace_digest\x18\x08 \x01(\tR\x0bspaceDigest\x12\x36\n\nobjectives\x18\t \x03(\x0b\x32\x16.archloom.v1.ObjectiveR\nobjectives\x12\x39\n\x0b\x63onstraints\x18\n \x03(\x0b\x32\x17.archloom.v1.ConstraintR\x0b\x63onstraints\"\xef\x03\n\x0bLeasedTrial\x12\x14\n\x05trial\x18\x01 \x01(\tR\x05trial\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12\x18\n\x07\x63ontext\x18\x03 \x01(\x05R\x07\x63ontext\x12*\n\x04role\x18\x04 \x01(\x0e\x32\x16.archloom.v1.TrialRoleR\x04role\x12=\n\x0c\x61rchitecture\x18\x05 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x31\n\x08\x66idelity\x18\x06 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x12\n\x04seed\x18\x07 \x01(\x03R\x04seed\x12<\n\x0cmax_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bmaxDuration\x12\x38\n\ncheckpoint\x18\t \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x33\n\x07\x65lapsed\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\x07\x65lapsed\x12\x1d\n\ntest_grant\x18\x0b \x01(\tR\ttestGrant\x12\x18\n\x07\x65xports\x18\x0c \x03(\tR\x07\x65xports\"\xc5\x01\n\x13LeaseTrialsResponse\x12\x30\n\x06trials\x18\x01 \x03(\x0b\x32\x18.archloom.v1.LeasedTrialR\x06trials\x12:\n\x08\x63ontexts\x18\x02 \x03(\x0b\x32\x1e.archloom.v1.EvaluationContextR\x08\x63ontexts\x12@\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\rleaseDuration\"\xd8\x01\n\x0f\x41ttemptProgress\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x1a\n\x08progress\x18\x02 \x01(\x03R\x08progress\x12<\n\x0cmeasurements\x18\x03 \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x38\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\"\xa4\x02\n\x10HeartbeatRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12!\n\x0c\x64\x65vice_class\x18\x02 \x01(\tR\x0b\x64\x65viceClass\x12\x38\n\x08\x61ttempts\x18\x03 \x03(\x0b\x32\x1c.archloom.v1.AttemptProgressR\x08\x61ttempts\x12\x1d\n\nbusy_share\x18\x04 \x01(\x01R\tbusyShare\x12\x41\n\x06labels\x18\x05 \x03(\x0b\x32).archloom.v1.HeartbeatRequest.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"{\n\x10\x41ttemptDirective\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x34\n\tdirective\x18\x02 \x01(\x0e\x32\x16.archloom.v1.DirectiveR\tdirective\"\x94\x01\n\x11HeartbeatResponse\x12=\n\ndirectives\x18\x01 \x03(\x0b\x32\x1d.archloom.v1.AttemptDirectiveR\ndirectives\x12@\n\x0elease_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\rleaseDuration\"\xe0\x02\n\x0bTrialResult\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\x03 \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12:\n\x0b\x64\x65vice_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\x12\x38\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x36\n\tartifacts\x18\x06 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\"c\n\x15\x43ompleteTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x32\n\x07results\x18\x02 \x03(\x0b\x32\x18.archloom.v1.TrialResultR\x07results\"Q\n\x16\x43ompleteTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes\"\xb4\x01\n\x0e\x41ttemptFailure\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x33\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\"d\n\x11\x46\x61ilTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x37\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.archloom.v1.AttemptFailureR\x08\x66\x61ilures\"M\n\x12\x46\x61ilTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes\"\xb8\x01\n\rReleasedTrial\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x38\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\"b\n\x14ReleaseTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x32\n\x06trials\x18\x02 \x03(\x0b\x32\x1a.archloom.v1.ReleasedTrialR\x06trials\"P\n\x15ReleaseTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes*g\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTIVE_CONTINUE\x10\x01\x12\x12\n\x0e\x44IRECTIVE_STOP\x10\x02\x12\x13\n\x0f\x44IRECTIVE_YIELD\x10\x03*j\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41TTEMPT_OUTCOME_RECORDED\x10\x01\x12\x19\n\x15\x41TTEMPT_OUTCOME_STALE\x10\x02\x32\xb3\x03\n\x11\x45valuationService\x12P\n\x0bLeaseTrials\x12\x1f.archloom.v1.LeaseTrialsRequest\x1a .archloom.v1.LeaseTrialsResponse\x12J\n\tHeartbeat\x12\x1d.archloom.v1.HeartbeatRequest\x1a\x1e.archloom.v1.HeartbeatResponse\x12Y\n\x0e\x43ompleteTrials\x12\".archloom.v1.CompleteTrialsRequest\x1a#.archloom.v1.CompleteTrialsResponse\x12M\n\nFailTrials\x12\x1e.archloom.v1.FailTrialsRequest\x1a\x1f.archloom.v1.FailTrialsResponse\x12V\n\rReleaseTrials\x12!.archloom.v1.ReleaseTrialsRequest\x1a\".archloom.v1.ReleaseTrialsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rchloom/v1/evaluation.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x17\x61rchloom/v1/trial.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"<\n\nAttemptRef\x12\x14\n\x05trial\x18\x01 \x01(\tR\x05trial\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\"\xe5\x02\n\x12LeaseTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12!\n\x0c\x64\x65vice_class\x18\x02 \x01(\tR\x0b\x64\x65viceClass\x12\'\n\x0f\x65valuator_kinds\x18\x03 \x03(\tR\x0e\x65valuatorKinds\x12\x43\n\x06labels\x18\x04 \x03(\x0b\x32+.archloom.v1.LeaseTrialsRequest.LabelsEntryR\x06labels\x12\x1d\n\nmax_trials\x18\x05 \x01(\x05R\tmaxTrials\x12-\n\x04wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xd7\x03\n\x11\x45valuationContext\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12\x1b\n\ttask_kind\x18\x02 \x01(\tR\x08taskKind\x12\x18\n\x07\x64\x61taset\x18\x03 \x01(\tR\x07\x64\x61taset\x12<\n\rtask_settings\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x0ctaskSettings\x12%\n\x0e\x65valuator_kind\x18\x05 \x01(\tR\revaluatorKind\x12\x46\n\x12\x65valuator_settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x11\x65valuatorSettings\x12(\n\x05space\x18\x07 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12!\n\x0cspace_digest\x18\x08 \x01(\tR\x0bspaceDigest\x12\x36\n\nobjectives\x18\t \x03(\x0b\x32\x16.archloom.v1.ObjectiveR\nobjectives\x12\x39\n\x0b\x63onstraints\x18\n \x03(\x0b\x32\x17.archloom.v1.ConstraintR\x0b\x63onstraints\"\xef\x03\n\x0bLeasedTrial\x12\x14\n\x05trial\x18\x01 \x01(\tR\x05trial\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x05R\x07\x61ttempt\x12\x18\n\x07\x63ontext\x18\x03 \x01(\x05R\x07\x63ontext\x12*\n\x04role\x18\x04 \x01(\x0e\x32\x16.archloom.v1.TrialRoleR\x04role\x12=\n\x0c\x61rchitecture\x18\x05 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x31\n\x08\x66idelity\x18\x06 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x12\n\x04seed\x18\x07 \x01(\x03R\x04seed\x12<\n\x0cmax_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bmaxDuration\x12\x38\n\ncheckpoint\x18\t \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x33\n\x07\x65lapsed\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\x07\x65lapsed\x12\x1d\n\ntest_grant\x18\x0b \x01(\tR\ttestGrant\x12\x18\n\x07\x65xports\x18\x0c \x03(\tR\x07\x65xports\"\xc5\x01\n\x13LeaseTrialsResponse\x12\x30\n\x06trials\x18\x01 \x03(\x0b\x32\x18.archloom.v1.LeasedTrialR\x06trials\x12:\n\x08\x63ontexts\x18\x02 \x03(\x0b\x32\x1e.archloom.v1.EvaluationContextR\x08\x63ontexts\x12@\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\rleaseDuration\"\xd8\x01\n\x0f\x41ttemptProgress\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x1a\n\x08progress\x18\x02 \x01(\x03R\x08progress\x12<\n\x0cmeasurements\x18\x03 \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x38\n\ncheckpoint\x18\x04 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\"\xa4\x02\n\x10HeartbeatRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12!\n\x0c\x64\x65vice_class\x18\x02 \x01(\tR\x0b\x64\x65viceClass\x12\x38\n\x08\x61ttempts\x18\x03 \x03(\x0b\x32\x1c.archloom.v1.AttemptProgressR\x08\x61ttempts\x12\x1d\n\nbusy_share\x18\x04 \x01(\x01R\tbusyShare\x12\x41\n\x06labels\x18\x05 \x03(\x0b\x32).archloom.v1.HeartbeatRequest.LabelsEntryR\x06labels\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"{\n\x10\x41ttemptDirective\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x34\n\tdirective\x18\x02 \x01(\x0e\x32\x16.archloom.v1.DirectiveR\tdirective\"\x94\x01\n\x11HeartbeatResponse\x12=\n\ndirectives\x18\x01 \x03(\x0b\x32\x1d.archloom.v1.AttemptDirectiveR\ndirectives\x12@\n\x0elease_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\rleaseDuration\"\xe0\x02\n\x0bTrialResult\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\x03 \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12:\n\x0b\x64\x65vice_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\x12\x38\n\ncheckpoint\x18\x05 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x36\n\tartifacts\x18\x06 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\"c\n\x15\x43ompleteTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x32\n\x07results\x18\x02 \x03(\x0b\x32\x18.archloom.v1.TrialResultR\x07results\"Q\n\x16\x43ompleteTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes\"\xb4\x01\n\x0e\x41ttemptFailure\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x33\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\"d\n\x11\x46\x61ilTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x37\n\x08\x66\x61ilures\x18\x02 \x03(\x0b\x32\x1b.archloom.v1.AttemptFailureR\x08\x66\x61ilures\"M\n\x12\x46\x61ilTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes\"\xb8\x01\n\rReleasedTrial\x12\x31\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x17.archloom.v1.AttemptRefR\x07\x61ttempt\x12\x38\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\"b\n\x14ReleaseTrialsRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x32\n\x06trials\x18\x02 \x03(\x0b\x32\x1a.archloom.v1.ReleasedTrialR\x06trials\"P\n\x15ReleaseTrialsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1b.archloom.v1.AttemptOutcomeR\x08outcomes*g\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTIVE_CONTINUE\x10\x01\x12\x12\n\x0e\x44IRECTIVE_STOP\x10\x02\x12\x13\n\x0f\x44IRECTIVE_YIELD\x10\x03*j\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41TTEMPT_OUTCOME_RECORDED\x10\x01\x12\x19\n\x15\x41TTEMPT_OUTCOME_STALE\x10\x02\x32\xb3\x03\n\x11\x45valuationService\x12P\n\x0bLeaseTrials\x12\x1f.archloom.v1.LeaseTrialsRequest\x1a .archloom.v1.LeaseTrialsResponse\x12J\n\tHeartbeat\x12\x1d.archloom.v1.HeartbeatRequest\x1a\x1e.archloom.v1.HeartbeatResponse\x12Y\n\x0e\x43ompleteTrials\x12\".archloom.v1.CompleteTrialsRequest\x1a#.archloom.v1.CompleteTrialsResponse\x12M\n\nFailTrials\x12\x1e.archloom.v1.FailTrialsRequest\x1a\x1f.archloom.v1.FailTrialsResponse\x12V\n\rReleaseTrials\x12!.archloom.v1.ReleaseTrialsRequest\x1a\".archloom.v1.ReleaseTrialsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,50 +41,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASETRIALSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_HEARTBEATREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_HEARTBEATREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_DIRECTIVE']._serialized_start=3839
-  _globals['_DIRECTIVE']._serialized_end=3942
-  _globals['_ATTEMPTOUTCOME']._serialized_start=3944
-  _globals['_ATTEMPTOUTCOME']._serialized_end=4050
-  _globals['_ATTEMPTREF']._serialized_start=183
-  _globals['_ATTEMPTREF']._serialized_end=243
-  _globals['_LEASETRIALSREQUEST']._serialized_start=246
-  _globals['_LEASETRIALSREQUEST']._serialized_end=603
-  _globals['_LEASETRIALSREQUEST_LABELSENTRY']._serialized_start=546
-  _globals['_LEASETRIALSREQUEST_LABELSENTRY']._serialized_end=603
-  _globals['_EVALUATIONCONTEXT']._serialized_start=606
-  _globals['_EVALUATIONCONTEXT']._serialized_end=1077
-  _globals['_LEASEDTRIAL']._serialized_start=1080
-  _globals['_LEASEDTRIAL']._serialized_end=1575
-  _globals['_LEASETRIALSRESPONSE']._serialized_start=1578
-  _globals['_LEASETRIALSRESPONSE']._serialized_end=1775
-  _globals['_ATTEMPTPROGRESS']._serialized_start=1778
-  _globals['_ATTEMPTPROGRESS']._serialized_end=1994
-  _globals['_HEARTBEATREQUEST']._serialized_start=1997
-  _globals['_HEARTBEATREQUEST']._serialized_end=2289
-  _globals['_HEARTBEATREQUEST_LABELSENTRY']._serialized_start=546
-  _globals['_HEARTBEATREQUEST_LABELSENTRY']._serialized_end=603
-  _globals['_ATTEMPTDIRECTIVE']._serialized_start=2291
-  _globals['_ATTEMPTDIRECTIVE']._serialized_end=2414
-  _globals['_HEARTBEATRESPONSE']._serialized_start=2417
-  _globals['_HEARTBEATRESPONSE']._serialized_end=2565
-  _globals['_TRIALRESULT']._serialized_start=2568
-  _globals['_TRIALRESULT']._serialized_end=2920
-  _globals['_COMPLETETRIALSREQUEST']._serialized_start=2922
-  _globals['_COMPLETETRIALSREQUEST']._serialized_end=3021
-  _globals['_COMPLETETRIALSRESPONSE']._serialized_start=3023
-  _globals['_COMPLETETRIALSRESPONSE']._serialized_end=3104
-  _globals['_ATTEMPTFAILURE']._serialized_start=3107
-  _globals['_ATTEMPTFAILURE']._serialized_end=3287
-  _globals['_FAILTRIALSREQUEST']._serialized_start=3289
-  _globals['_FAILTRIALSREQUEST']._serialized_end=3389
-  _globals['_FAILTRIALSRESPONSE']._serialized_start=3391
-  _globals['_FAILTRIALSRESPONSE']._serialized_end=3468
-  _globals['_RELEASEDTRIAL']._serialized_start=3471
-  _globals['_RELEASEDTRIAL']._serialized_end=3655
-  _globals['_RELEASETRIALSREQUEST']._serialized_start=3657
-  _globals['_RELEASETRIALSREQUEST']._serialized_end=3755
-  _globals['_RELEASETRIALSRESPONSE']._serialized_start=3757
-  _globals['_RELEASETRIALSRESPONSE']._serialized_end=3837
-  _globals['_EVALUATIONSERVICE']._serialized_start=4053
-  _globals['_EVALUATIONSERVICE']._serialized_end=4488
+  _globals['_DIRECTIVE']._serialized_start=3871
+  _globals['_DIRECTIVE']._serialized_end=3974
+  _globals['_ATTEMPTOUTCOME']._serialized_start=3976
+  _globals['_ATTEMPTOUTCOME']._serialized_end=4082
+  _globals['_ATTEMPTREF']._serialized_start=215
+  _globals['_ATTEMPTREF']._serialized_end=275
+  _globals['_LEASETRIALSREQUEST']._serialized_start=278
+  _globals['_LEASETRIALSREQUEST']._serialized_end=635
+  _globals['_LEASETRIALSREQUEST_LABELSENTRY']._serialized_start=578
+  _globals['_LEASETRIALSREQUEST_LABELSENTRY']._serialized_end=635
+  _globals['_EVALUATIONCONTEXT']._serialized_start=638
+  _globals['_EVALUATIONCONTEXT']._serialized_end=1109
+  _globals['_LEASEDTRIAL']._serialized_start=1112
+  _globals['_LEASEDTRIAL']._serialized_end=1607
+  _globals['_LEASETRIALSRESPONSE']._serialized_start=1610
+  _globals['_LEASETRIALSRESPONSE']._serialized_end=1807
+  _globals['_ATTEMPTPROGRESS']._serialized_start=1810
+  _globals['_ATTEMPTPROGRESS']._serialized_end=2026
+  _globals['_HEARTBEATREQUEST']._serialized_start=2029
+  _globals['_HEARTBEATREQUEST']._serialized_end=2321
+  _globals['_HEARTBEATREQUEST_LABELSENTRY']._serialized_start=578
+  _globals['_HEARTBEATREQUEST_LABELSENTRY']._serialized_end=635
+  _globals['_ATTEMPTDIRECTIVE']._serialized_start=2323
+  _globals['_ATTEMPTDIRECTIVE']._serialized_end=2446
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2449
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2597
+  _globals['_TRIALRESULT']._serialized_start=2600
+  _globals['_TRIALRESULT']._serialized_end=2952
+  _globals['_COMPLETETRIALSREQUEST']._serialized_start=2954
+  _globals['_COMPLETETRIALSREQUEST']._serialized_end=3053
+  _globals['_COMPLETETRIALSRESPONSE']._serialized_start=3055
+  _globals['_COMPLETETRIALSRESPONSE']._serialized_end=3136
+  _globals['_ATTEMPTFAILURE']._serialized_start=3139
+  _globals['_ATTEMPTFAILURE']._serialized_end=3319
+  _globals['_FAILTRIALSREQUEST']._serialized_start=3321
+  _globals['_FAILTRIALSREQUEST']._serialized_end=3421
+  _globals['_FAILTRIALSRESPONSE']._serialized_start=3423
+  _globals['_FAILTRIALSRESPONSE']._serialized_end=3500
+  _globals['_RELEASEDTRIAL']._serialized_start=3503
+  _globals['_RELEASEDTRIAL']._serialized_end=3687
+  _globals['_RELEASETRIALSREQUEST']._serialized_start=3689
+  _globals['_RELEASETRIALSREQUEST']._serialized_end=3787
+  _globals['_RELEASETRIALSRESPONSE']._serialized_start=3789
+  _globals['_RELEASETRIALSRESPONSE']._serialized_end=3869
+  _globals['_EVALUATIONSERVICE']._serialized_start=4085
+  _globals['_EVALUATIONSERVICE']._serialized_end=4520
 # @@protoc_insertion_point(module_scope)

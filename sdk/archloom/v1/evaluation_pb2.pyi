@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from archloom.v1 import architecture_pb2 as _architecture_pb2
 from archloom.v1 import common_pb2 as _common_pb2
 from archloom.v1 import space_pb2 as _space_pb2
 from archloom.v1 import trial_pb2 as _trial_pb2
@@ -244,7 +245,7 @@ class LeasedTrial(_message.Message):
     test_grant: _builtins.str
     """Present on TEST leases only: the right to read the test split."""
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def fidelity(self) -> _common_pb2.Fidelity: ...
     @_builtins.property
@@ -272,7 +273,7 @@ class LeasedTrial(_message.Message):
         attempt: _builtins.int = ...,
         context: _builtins.int = ...,
         role: _trial_pb2.TrialRole.ValueType = ...,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         fidelity: _common_pb2.Fidelity | None = ...,
         seed: _builtins.int = ...,
         max_duration: _duration_pb2.Duration | None = ...,

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from archloom.v1 import architecture_pb2 as _architecture_pb2
 from archloom.v1 import common_pb2 as _common_pb2
 from archloom.v1 import space_pb2 as _space_pb2
 from archloom.v1 import strategy_pb2 as _strategy_pb2
@@ -1399,7 +1400,7 @@ class Finalist(_message.Message):
     test_mean: _builtins.float
     """After the test opened. Of the first objective's metric on the test split."""
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[_trial_pb2.Trial]:
         """The retrained trials, a seed each."""
@@ -1408,7 +1409,7 @@ class Finalist(_message.Message):
         self,
         *,
         trial: _builtins.str = ...,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         runs: _abc.Iterable[_trial_pb2.Trial] | None = ...,
         validation_mean: _builtins.float | None = ...,
         validation_stddev: _builtins.float | None = ...,
@@ -1513,7 +1514,7 @@ class Report(_message.Message):
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ArtifactRef]: ...
     @_builtins.property
-    def winner_graph(self) -> _space_pb2.Graph: ...
+    def winner_graph(self) -> _architecture_pb2.Graph: ...
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What a reader must know before quoting a number."""
@@ -1533,7 +1534,7 @@ class Report(_message.Message):
         test: Global___TestScore | None = ...,
         winner_metrics: _abc.Iterable[_common_pb2.MetricValue] | None = ...,
         artifacts: _abc.Iterable[_common_pb2.ArtifactRef] | None = ...,
-        winner_graph: _space_pb2.Graph | None = ...,
+        winner_graph: _architecture_pb2.Graph | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "create_time", b"create_time", "test", b"test", "test_opened_time", b"test_opened_time", "winner_fixed_time", b"winner_fixed_time", "winner_graph", b"winner_graph"]  # noqa: Y015

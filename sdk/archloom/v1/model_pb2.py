@@ -22,40 +22,40 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from archloom.v1 import architecture_pb2 as archloom_dot_v1_dot_architecture__pb2
 from archloom.v1 import common_pb2 as archloom_dot_v1_dot_common__pb2
-from archloom.v1 import space_pb2 as archloom_dot_v1_dot_space__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/model.proto\x12\x0b\x61rchloom.v1\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05trial\x18\x02 \x01(\tR\x05trial\x12=\n\x0c\x61rchitecture\x18\x03 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x36\n\tartifacts\x18\x04 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\x12\x32\n\x07metrics\x18\x05 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12\x1a\n\x08\x63hannels\x18\x06 \x03(\tR\x08\x63hannels\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tag\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.archloom.v1.ModelR\x05model\"g\n\x11ListModelsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x12.archloom.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x13PromoteModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x63hannel\x18\x02 \x01(\tR\x07\x63hannel\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"@\n\x14PromoteModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.archloom.v1.ModelR\x05model\"\xb4\x01\n\x15RecordFeedbackRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12\x34\n\x08\x65xamples\x18\x03 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\x08\x65xamples\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x18\n\x16RecordFeedbackResponse\"k\n\x11\x41\x64\x61ptModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rexperiment_id\x18\x02 \x01(\tR\x0c\x65xperimentId\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"4\n\x12\x41\x64\x61ptModelResponse\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment2\xa5\x03\n\x0cModelService\x12G\n\x08GetModel\x12\x1c.archloom.v1.GetModelRequest\x1a\x1d.archloom.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.archloom.v1.ListModelsRequest\x1a\x1f.archloom.v1.ListModelsResponse\x12S\n\x0cPromoteModel\x12 .archloom.v1.PromoteModelRequest\x1a!.archloom.v1.PromoteModelResponse\x12Y\n\x0eRecordFeedback\x12\".archloom.v1.RecordFeedbackRequest\x1a#.archloom.v1.RecordFeedbackResponse\x12M\n\nAdaptModel\x12\x1e.archloom.v1.AdaptModelRequest\x1a\x1f.archloom.v1.AdaptModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/model.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x18\x61rchloom/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x02\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05trial\x18\x02 \x01(\tR\x05trial\x12=\n\x0c\x61rchitecture\x18\x03 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x36\n\tartifacts\x18\x04 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\x12\x32\n\x07metrics\x18\x05 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12\x1a\n\x08\x63hannels\x18\x06 \x03(\tR\x08\x63hannels\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04\x65tag\x18\x08 \x01(\tR\x04\x65tag\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.archloom.v1.ModelR\x05model\"g\n\x11ListModelsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"h\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x12.archloom.v1.ModelR\x06models\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n\x13PromoteModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x63hannel\x18\x02 \x01(\tR\x07\x63hannel\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"@\n\x14PromoteModelResponse\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x12.archloom.v1.ModelR\x05model\"\xb4\x01\n\x15RecordFeedbackRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12\x34\n\x08\x65xamples\x18\x03 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\x08\x65xamples\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"\x18\n\x16RecordFeedbackResponse\"k\n\x11\x41\x64\x61ptModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rexperiment_id\x18\x02 \x01(\tR\x0c\x65xperimentId\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"4\n\x12\x41\x64\x61ptModelResponse\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment2\xa5\x03\n\x0cModelService\x12G\n\x08GetModel\x12\x1c.archloom.v1.GetModelRequest\x1a\x1d.archloom.v1.GetModelResponse\x12M\n\nListModels\x12\x1e.archloom.v1.ListModelsRequest\x1a\x1f.archloom.v1.ListModelsResponse\x12S\n\x0cPromoteModel\x12 .archloom.v1.PromoteModelRequest\x1a!.archloom.v1.PromoteModelResponse\x12Y\n\x0eRecordFeedback\x12\".archloom.v1.RecordFeedbackRequest\x1a#.archloom.v1.RecordFeedbackResponse\x12M\n\nAdaptModel\x12\x1e.archloom.v1.AdaptModelRequest\x1a\x1f.archloom.v1.AdaptModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'archloom.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODEL']._serialized_start=125
-  _globals['_MODEL']._serialized_end=454
-  _globals['_GETMODELREQUEST']._serialized_start=456
-  _globals['_GETMODELREQUEST']._serialized_end=493
-  _globals['_GETMODELRESPONSE']._serialized_start=495
-  _globals['_GETMODELRESPONSE']._serialized_end=555
-  _globals['_LISTMODELSREQUEST']._serialized_start=557
-  _globals['_LISTMODELSREQUEST']._serialized_end=660
-  _globals['_LISTMODELSRESPONSE']._serialized_start=662
-  _globals['_LISTMODELSRESPONSE']._serialized_end=766
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=768
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=866
-  _globals['_PROMOTEMODELRESPONSE']._serialized_start=868
-  _globals['_PROMOTEMODELRESPONSE']._serialized_end=932
-  _globals['_RECORDFEEDBACKREQUEST']._serialized_start=935
-  _globals['_RECORDFEEDBACKREQUEST']._serialized_end=1115
-  _globals['_RECORDFEEDBACKRESPONSE']._serialized_start=1117
-  _globals['_RECORDFEEDBACKRESPONSE']._serialized_end=1141
-  _globals['_ADAPTMODELREQUEST']._serialized_start=1143
-  _globals['_ADAPTMODELREQUEST']._serialized_end=1250
-  _globals['_ADAPTMODELRESPONSE']._serialized_start=1252
-  _globals['_ADAPTMODELRESPONSE']._serialized_end=1304
-  _globals['_MODELSERVICE']._serialized_start=1307
-  _globals['_MODELSERVICE']._serialized_end=1728
+  _globals['_MODEL']._serialized_start=132
+  _globals['_MODEL']._serialized_end=461
+  _globals['_GETMODELREQUEST']._serialized_start=463
+  _globals['_GETMODELREQUEST']._serialized_end=500
+  _globals['_GETMODELRESPONSE']._serialized_start=502
+  _globals['_GETMODELRESPONSE']._serialized_end=562
+  _globals['_LISTMODELSREQUEST']._serialized_start=564
+  _globals['_LISTMODELSREQUEST']._serialized_end=667
+  _globals['_LISTMODELSRESPONSE']._serialized_start=669
+  _globals['_LISTMODELSRESPONSE']._serialized_end=773
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=775
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=873
+  _globals['_PROMOTEMODELRESPONSE']._serialized_start=875
+  _globals['_PROMOTEMODELRESPONSE']._serialized_end=939
+  _globals['_RECORDFEEDBACKREQUEST']._serialized_start=942
+  _globals['_RECORDFEEDBACKREQUEST']._serialized_end=1122
+  _globals['_RECORDFEEDBACKRESPONSE']._serialized_start=1124
+  _globals['_RECORDFEEDBACKRESPONSE']._serialized_end=1148
+  _globals['_ADAPTMODELREQUEST']._serialized_start=1150
+  _globals['_ADAPTMODELREQUEST']._serialized_end=1257
+  _globals['_ADAPTMODELRESPONSE']._serialized_start=1259
+  _globals['_ADAPTMODELRESPONSE']._serialized_end=1311
+  _globals['_MODELSERVICE']._serialized_start=1314
+  _globals['_MODELSERVICE']._serialized_end=1735
 # @@protoc_insertion_point(module_scope)

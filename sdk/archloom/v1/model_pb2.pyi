@@ -3,8 +3,8 @@
 isort:skip_file
 """
 
+from archloom.v1 import architecture_pb2 as _architecture_pb2
 from archloom.v1 import common_pb2 as _common_pb2
-from archloom.v1 import space_pb2 as _space_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -39,7 +39,7 @@ class Model(_message.Message):
     """The finalist's trial it comes from."""
     etag: _builtins.str
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ArtifactRef]: ...
     @_builtins.property
@@ -53,7 +53,7 @@ class Model(_message.Message):
         *,
         name: _builtins.str = ...,
         trial: _builtins.str = ...,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         artifacts: _abc.Iterable[_common_pb2.ArtifactRef] | None = ...,
         metrics: _abc.Iterable[_common_pb2.MetricValue] | None = ...,
         channels: _abc.Iterable[_builtins.str] | None = ...,

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from archloom.v1 import architecture_pb2 as _architecture_pb2
 from archloom.v1 import common_pb2 as _common_pb2
 from archloom.v1 import space_pb2 as _space_pb2
 from archloom.v1 import trial_pb2 as _trial_pb2
@@ -358,7 +359,7 @@ class Observation(_message.Message):
     reason: _builtins.str
     """Why a proposal was refused."""
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def fidelity(self) -> _common_pb2.Fidelity: ...
     @_builtins.property
@@ -379,7 +380,7 @@ class Observation(_message.Message):
         trial: _builtins.int = ...,
         step: _builtins.int = ...,
         ordinal: _builtins.int = ...,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         fidelity: _common_pb2.Fidelity | None = ...,
         metrics: _abc.Iterable[_common_pb2.MetricValue] | None = ...,
         measurements: _abc.Iterable[_common_pb2.Measurement] | None = ...,
@@ -485,7 +486,7 @@ class SupernetJob(_message.Message):
     method: _builtins.str
     """"one-shot", "differentiable"."""
     @_builtins.property
-    def fixed(self) -> _space_pb2.Architecture:
+    def fixed(self) -> _architecture_pb2.Architecture:
         """The part of the space the supernet spans; empty decisions leave it whole."""
 
     @_builtins.property
@@ -493,7 +494,7 @@ class SupernetJob(_message.Message):
     def __init__(
         self,
         *,
-        fixed: _space_pb2.Architecture | None = ...,
+        fixed: _architecture_pb2.Architecture | None = ...,
         method: _builtins.str = ...,
         settings: _struct_pb2.Struct | None = ...,
     ) -> None: ...
@@ -519,7 +520,7 @@ class Proposal(_message.Message):
     """Go on from the checkpoint of this trial; 0 starts afresh."""
     note: _builtins.str
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def supernet(self) -> Global___SupernetJob: ...
     @_builtins.property
@@ -533,7 +534,7 @@ class Proposal(_message.Message):
     def __init__(
         self,
         *,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         supernet: Global___SupernetJob | None = ...,
         fidelity: _common_pb2.Fidelity | None = ...,
         resume_from: _builtins.int = ...,

@@ -22,47 +22,47 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from archloom.v1 import architecture_pb2 as archloom_dot_v1_dot_architecture__pb2
 from archloom.v1 import common_pb2 as archloom_dot_v1_dot_common__pb2
-from archloom.v1 import space_pb2 as archloom_dot_v1_dot_space__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/trial.proto\x12\x0b\x61rchloom.v1\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x0cTrialFailure\x12\x32\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.archloom.v1.FailureReasonR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\"\xc5\x08\n\x05Trial\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06number\x18\x02 \x01(\x03R\x06number\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x17.archloom.v1.TrialStateR\x05state\x12*\n\x04role\x18\x04 \x01(\x0e\x32\x16.archloom.v1.TrialRoleR\x04role\x12=\n\x0c\x61rchitecture\x18\x05 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12!\n\x0cgraph_digest\x18\x06 \x01(\tR\x0bgraphDigest\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x12\n\x04seed\x18\x08 \x01(\x03R\x04seed\x12\x32\n\x07metrics\x18\t \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\n \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x33\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12\x18\n\x07\x61ttempt\x18\x0c \x01(\x05R\x07\x61ttempt\x12\x16\n\x06worker\x18\r \x01(\tR\x06worker\x12;\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x39\n\nlease_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tleaseTime\x12\x35\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12%\n\x0e\x64\x65vice_seconds\x18\x11 \x01(\x01R\rdeviceSeconds\x12\x1b\n\tcache_hit\x18\x12 \x01(\x08R\x08\x63\x61\x63heHit\x12\x1a\n\x08reported\x18\x13 \x01(\x08R\x08reported\x12\x18\n\x07parents\x18\x14 \x03(\x03R\x07parents\x12\x12\n\x04note\x18\x15 \x01(\tR\x04note\x12\x1f\n\x0bresume_from\x18\x16 \x01(\x03R\nresumeFrom\x12\x38\n\ncheckpoint\x18\x17 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x36\n\tartifacts\x18\x18 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\x12\x12\n\x04step\x18\x19 \x01(\x03R\x04step\x12\x18\n\x07ordinal\x18\x1a \x01(\x05R\x07ordinal\x12!\n\x0csource_trial\x18\x1b \x01(\x03R\x0bsourceTrial\x12\x12\n\x04\x65tag\x18\x1c \x01(\tR\x04\x65tag\"%\n\x0fGetTrialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetTrialResponse\x12(\n\x05trial\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TrialR\x05trial\"\xf5\x01\n\x11ListTrialsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12/\n\x06states\x18\x04 \x03(\x0e\x32\x17.archloom.v1.TrialStateR\x06states\x12,\n\x05roles\x18\x05 \x03(\x0e\x32\x16.archloom.v1.TrialRoleR\x05roles\x12-\n\x05order\x18\x06 \x01(\x0e\x32\x17.archloom.v1.TrialOrderR\x05order\"h\n\x12ListTrialsResponse\x12*\n\x06trials\x18\x01 \x03(\x0b\x32\x12.archloom.v1.TrialR\x06trials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x12\x43\x61ncelTrialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"?\n\x13\x43\x61ncelTrialResponse\x12(\n\x05trial\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TrialR\x05trial\"\xd2\x01\n\rEnqueuedTrial\x12=\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\x12\x12\n\x04note\x18\x04 \x01(\tR\x04note\"\x81\x01\n\x14\x45nqueueTrialsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x32\n\x06trials\x18\x02 \x03(\x0b\x32\x1a.archloom.v1.EnqueuedTrialR\x06trials\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"4\n\x15\x45nqueueTrialsResponse\x12\x1b\n\tinbox_ids\x18\x01 \x03(\tR\x08inboxIds*\xda\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TRIAL_STATE_READY\x10\x01\x12\x16\n\x12TRIAL_STATE_LEASED\x10\x02\x12\x16\n\x12TRIAL_STATE_JOINED\x10\x03\x12\x19\n\x15TRIAL_STATE_COMPLETED\x10\x04\x12\x1a\n\x16TRIAL_STATE_INFEASIBLE\x10\x05\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x06\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x07*\xb0\x01\n\tTrialRole\x12\x1a\n\x16TRIAL_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11TRIAL_ROLE_SEARCH\x10\x01\x12\x16\n\x12TRIAL_ROLE_CONTROL\x10\x02\x12\x13\n\x0fTRIAL_ROLE_USER\x10\x03\x12\x17\n\x13TRIAL_ROLE_FINALIST\x10\x04\x12\x13\n\x0fTRIAL_ROLE_TEST\x10\x05\x12\x15\n\x11TRIAL_ROLE_EXPORT\x10\x06*z\n\nTrialOrder\x12\x1b\n\x17TRIAL_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_ORDER_NUMBER\x10\x01\x12!\n\x1dTRIAL_ORDER_NUMBER_DESCENDING\x10\x02\x12\x14\n\x10TRIAL_ORDER_BEST\x10\x03\x32\xd0\x02\n\x0cTrialService\x12G\n\x08GetTrial\x12\x1c.archloom.v1.GetTrialRequest\x1a\x1d.archloom.v1.GetTrialResponse\x12M\n\nListTrials\x12\x1e.archloom.v1.ListTrialsRequest\x1a\x1f.archloom.v1.ListTrialsResponse\x12P\n\x0b\x43\x61ncelTrial\x12\x1f.archloom.v1.CancelTrialRequest\x1a .archloom.v1.CancelTrialResponse\x12V\n\rEnqueueTrials\x12!.archloom.v1.EnqueueTrialsRequest\x1a\".archloom.v1.EnqueueTrialsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rchloom/v1/trial.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x18\x61rchloom/v1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x0cTrialFailure\x12\x32\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.archloom.v1.FailureReasonR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\"\xc5\x08\n\x05Trial\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06number\x18\x02 \x01(\x03R\x06number\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x17.archloom.v1.TrialStateR\x05state\x12*\n\x04role\x18\x04 \x01(\x0e\x32\x16.archloom.v1.TrialRoleR\x04role\x12=\n\x0c\x61rchitecture\x18\x05 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12!\n\x0cgraph_digest\x18\x06 \x01(\tR\x0bgraphDigest\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x12\n\x04seed\x18\x08 \x01(\x03R\x04seed\x12\x32\n\x07metrics\x18\t \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\n \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x33\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12\x18\n\x07\x61ttempt\x18\x0c \x01(\x05R\x07\x61ttempt\x12\x16\n\x06worker\x18\r \x01(\tR\x06worker\x12;\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x39\n\nlease_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tleaseTime\x12\x35\n\x08\x65nd_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12%\n\x0e\x64\x65vice_seconds\x18\x11 \x01(\x01R\rdeviceSeconds\x12\x1b\n\tcache_hit\x18\x12 \x01(\x08R\x08\x63\x61\x63heHit\x12\x1a\n\x08reported\x18\x13 \x01(\x08R\x08reported\x12\x18\n\x07parents\x18\x14 \x03(\x03R\x07parents\x12\x12\n\x04note\x18\x15 \x01(\tR\x04note\x12\x1f\n\x0bresume_from\x18\x16 \x01(\x03R\nresumeFrom\x12\x38\n\ncheckpoint\x18\x17 \x01(\x0b\x32\x18.archloom.v1.ArtifactRefR\ncheckpoint\x12\x36\n\tartifacts\x18\x18 \x03(\x0b\x32\x18.archloom.v1.ArtifactRefR\tartifacts\x12\x12\n\x04step\x18\x19 \x01(\x03R\x04step\x12\x18\n\x07ordinal\x18\x1a \x01(\x05R\x07ordinal\x12!\n\x0csource_trial\x18\x1b \x01(\x03R\x0bsourceTrial\x12\x12\n\x04\x65tag\x18\x1c \x01(\tR\x04\x65tag\"%\n\x0fGetTrialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x10GetTrialResponse\x12(\n\x05trial\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TrialR\x05trial\"\xf5\x01\n\x11ListTrialsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12/\n\x06states\x18\x04 \x03(\x0e\x32\x17.archloom.v1.TrialStateR\x06states\x12,\n\x05roles\x18\x05 \x03(\x0e\x32\x16.archloom.v1.TrialRoleR\x05roles\x12-\n\x05order\x18\x06 \x01(\x0e\x32\x17.archloom.v1.TrialOrderR\x05order\"h\n\x12ListTrialsResponse\x12*\n\x06trials\x18\x01 \x03(\x0b\x32\x12.archloom.v1.TrialR\x06trials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"G\n\x12\x43\x61ncelTrialRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"?\n\x13\x43\x61ncelTrialResponse\x12(\n\x05trial\x18\x01 \x01(\x0b\x32\x12.archloom.v1.TrialR\x05trial\"\xd2\x01\n\rEnqueuedTrial\x12=\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x32\n\x07metrics\x18\x02 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12:\n\x0b\x64\x65vice_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\ndeviceTime\x12\x12\n\x04note\x18\x04 \x01(\tR\x04note\"\x81\x01\n\x14\x45nqueueTrialsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x32\n\x06trials\x18\x02 \x03(\x0b\x32\x1a.archloom.v1.EnqueuedTrialR\x06trials\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"4\n\x15\x45nqueueTrialsResponse\x12\x1b\n\tinbox_ids\x18\x01 \x03(\tR\x08inboxIds*\xda\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TRIAL_STATE_READY\x10\x01\x12\x16\n\x12TRIAL_STATE_LEASED\x10\x02\x12\x16\n\x12TRIAL_STATE_JOINED\x10\x03\x12\x19\n\x15TRIAL_STATE_COMPLETED\x10\x04\x12\x1a\n\x16TRIAL_STATE_INFEASIBLE\x10\x05\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x06\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x07*\xb0\x01\n\tTrialRole\x12\x1a\n\x16TRIAL_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11TRIAL_ROLE_SEARCH\x10\x01\x12\x16\n\x12TRIAL_ROLE_CONTROL\x10\x02\x12\x13\n\x0fTRIAL_ROLE_USER\x10\x03\x12\x17\n\x13TRIAL_ROLE_FINALIST\x10\x04\x12\x13\n\x0fTRIAL_ROLE_TEST\x10\x05\x12\x15\n\x11TRIAL_ROLE_EXPORT\x10\x06*z\n\nTrialOrder\x12\x1b\n\x17TRIAL_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_ORDER_NUMBER\x10\x01\x12!\n\x1dTRIAL_ORDER_NUMBER_DESCENDING\x10\x02\x12\x14\n\x10TRIAL_ORDER_BEST\x10\x03\x32\xd0\x02\n\x0cTrialService\x12G\n\x08GetTrial\x12\x1c.archloom.v1.GetTrialRequest\x1a\x1d.archloom.v1.GetTrialResponse\x12M\n\nListTrials\x12\x1e.archloom.v1.ListTrialsRequest\x1a\x1f.archloom.v1.ListTrialsResponse\x12P\n\x0b\x43\x61ncelTrial\x12\x1f.archloom.v1.CancelTrialRequest\x1a .archloom.v1.CancelTrialResponse\x12V\n\rEnqueueTrials\x12!.archloom.v1.EnqueueTrialsRequest\x1a\".archloom.v1.EnqueueTrialsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'archloom.v1.trial_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRIALSTATE']._serialized_start=2339
-  _globals['_TRIALSTATE']._serialized_end=2557
-  _globals['_TRIALROLE']._serialized_start=2560
-  _globals['_TRIALROLE']._serialized_end=2736
-  _globals['_TRIALORDER']._serialized_start=2738
-  _globals['_TRIALORDER']._serialized_end=2860
-  _globals['_TRIALFAILURE']._serialized_start=156
-  _globals['_TRIALFAILURE']._serialized_end=248
-  _globals['_TRIAL']._serialized_start=251
-  _globals['_TRIAL']._serialized_end=1344
-  _globals['_GETTRIALREQUEST']._serialized_start=1346
-  _globals['_GETTRIALREQUEST']._serialized_end=1383
-  _globals['_GETTRIALRESPONSE']._serialized_start=1385
-  _globals['_GETTRIALRESPONSE']._serialized_end=1445
-  _globals['_LISTTRIALSREQUEST']._serialized_start=1448
-  _globals['_LISTTRIALSREQUEST']._serialized_end=1693
-  _globals['_LISTTRIALSRESPONSE']._serialized_start=1695
-  _globals['_LISTTRIALSRESPONSE']._serialized_end=1799
-  _globals['_CANCELTRIALREQUEST']._serialized_start=1801
-  _globals['_CANCELTRIALREQUEST']._serialized_end=1872
-  _globals['_CANCELTRIALRESPONSE']._serialized_start=1874
-  _globals['_CANCELTRIALRESPONSE']._serialized_end=1937
-  _globals['_ENQUEUEDTRIAL']._serialized_start=1940
-  _globals['_ENQUEUEDTRIAL']._serialized_end=2150
-  _globals['_ENQUEUETRIALSREQUEST']._serialized_start=2153
-  _globals['_ENQUEUETRIALSREQUEST']._serialized_end=2282
-  _globals['_ENQUEUETRIALSRESPONSE']._serialized_start=2284
-  _globals['_ENQUEUETRIALSRESPONSE']._serialized_end=2336
-  _globals['_TRIALSERVICE']._serialized_start=2863
-  _globals['_TRIALSERVICE']._serialized_end=3199
+  _globals['_TRIALSTATE']._serialized_start=2346
+  _globals['_TRIALSTATE']._serialized_end=2564
+  _globals['_TRIALROLE']._serialized_start=2567
+  _globals['_TRIALROLE']._serialized_end=2743
+  _globals['_TRIALORDER']._serialized_start=2745
+  _globals['_TRIALORDER']._serialized_end=2867
+  _globals['_TRIALFAILURE']._serialized_start=163
+  _globals['_TRIALFAILURE']._serialized_end=255
+  _globals['_TRIAL']._serialized_start=258
+  _globals['_TRIAL']._serialized_end=1351
+  _globals['_GETTRIALREQUEST']._serialized_start=1353
+  _globals['_GETTRIALREQUEST']._serialized_end=1390
+  _globals['_GETTRIALRESPONSE']._serialized_start=1392
+  _globals['_GETTRIALRESPONSE']._serialized_end=1452
+  _globals['_LISTTRIALSREQUEST']._serialized_start=1455
+  _globals['_LISTTRIALSREQUEST']._serialized_end=1700
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=1702
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=1806
+  _globals['_CANCELTRIALREQUEST']._serialized_start=1808
+  _globals['_CANCELTRIALREQUEST']._serialized_end=1879
+  _globals['_CANCELTRIALRESPONSE']._serialized_start=1881
+  _globals['_CANCELTRIALRESPONSE']._serialized_end=1944
+  _globals['_ENQUEUEDTRIAL']._serialized_start=1947
+  _globals['_ENQUEUEDTRIAL']._serialized_end=2157
+  _globals['_ENQUEUETRIALSREQUEST']._serialized_start=2160
+  _globals['_ENQUEUETRIALSREQUEST']._serialized_end=2289
+  _globals['_ENQUEUETRIALSRESPONSE']._serialized_start=2291
+  _globals['_ENQUEUETRIALSRESPONSE']._serialized_end=2343
+  _globals['_TRIALSERVICE']._serialized_start=2870
+  _globals['_TRIALSERVICE']._serialized_end=3206
 # @@protoc_insertion_point(module_scope)

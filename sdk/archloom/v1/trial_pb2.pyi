@@ -3,8 +3,8 @@
 isort:skip_file
 """
 
+from archloom.v1 import architecture_pb2 as _architecture_pb2
 from archloom.v1 import common_pb2 as _common_pb2
-from archloom.v1 import space_pb2 as _space_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -196,7 +196,7 @@ class Trial(_message.Message):
     """For roles FINALIST, TEST and EXPORT: the trial it was made from."""
     etag: _builtins.str
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def fidelity(self) -> _common_pb2.Fidelity: ...
     @_builtins.property
@@ -230,7 +230,7 @@ class Trial(_message.Message):
         number: _builtins.int = ...,
         state: Global___TrialState.ValueType = ...,
         role: Global___TrialRole.ValueType = ...,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         graph_digest: _builtins.str = ...,
         fidelity: _common_pb2.Fidelity | None = ...,
         seed: _builtins.int = ...,
@@ -414,7 +414,7 @@ class EnqueuedTrial(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     note: _builtins.str
     @_builtins.property
-    def architecture(self) -> _space_pb2.Architecture: ...
+    def architecture(self) -> _architecture_pb2.Architecture: ...
     @_builtins.property
     def metrics(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.MetricValue]:
         """Known results. Empty has the trial evaluated."""
@@ -424,7 +424,7 @@ class EnqueuedTrial(_message.Message):
     def __init__(
         self,
         *,
-        architecture: _space_pb2.Architecture | None = ...,
+        architecture: _architecture_pb2.Architecture | None = ...,
         metrics: _abc.Iterable[_common_pb2.MetricValue] | None = ...,
         device_time: _duration_pb2.Duration | None = ...,
         note: _builtins.str = ...,

@@ -8,13 +8,13 @@ from typing import Any
 import grpc
 import pytest
 from archloom.space import Architecture, Space, load_preset
-from archloom.v1 import space_pb2, space_pb2_grpc
+from archloom.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 from archloom_controller.rpc.rules import Rules
 from archloom_controller.services.spaces import SpaceServicer
 from grpc_refusals import refusal_of
 
 SPACE = load_preset("nasbench201")
-PRESET = space_pb2.SpaceReference(preset="nasbench201")
+PRESET = space_service_pb2.SpaceReference(preset="nasbench201")
 SMALL = Space.from_yaml(
     """
 input: {x: {kind: image, shape: [1, 8, 8]}}
@@ -29,7 +29,7 @@ constraints: ["params <= 80"]
 
 @pytest.fixture
 def stub(channel: grpc.aio.Channel) -> Any:
-    return space_pb2_grpc.SpaceServiceStub(channel)
+    return space_service_pb2_grpc.SpaceServiceStub(channel)
 
 
 def values(messages: Any) -> list[Architecture]:
@@ -37,7 +37,7 @@ def values(messages: Any) -> list[Architecture]:
 
 
 async def test_a_space_is_described(stub: Any) -> None:
-    told = await stub.DescribeSpace(space_pb2.DescribeSpaceRequest(source=PRESET))
+    told = await stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=PRESET))
     assert (told.digest, told.size, told.continuous_decisions) == (SPACE.digest, "15625", 0)
     assert [each.path for each in told.decisions] == [each.path for each in SPACE.decisions()]
     assert tuple(told.vector_names) == SPACE.vector_names
@@ -45,8 +45,8 @@ async def test_a_space_is_described(stub: Any) -> None:
 
 
 async def test_samples_follow_from_the_seed(stub: Any) -> None:
-    def asked(seed: int) -> space_pb2.SampleArchitecturesRequest:
-        return space_pb2.SampleArchitecturesRequest(source=PRESET, count=20, seed=seed)
+    def asked(seed: int) -> space_service_pb2.SampleArchitecturesRequest:
+        return space_service_pb2.SampleArchitecturesRequest(source=PRESET, count=20, seed=seed)
 
     first, again = await stub.SampleArchitectures(asked(7)), await stub.SampleArchitectures(asked(7))
     other = await stub.SampleArchitectures(asked(8))
@@ -59,14 +59,14 @@ async def test_samples_follow_from_the_seed(stub: Any) -> None:
 async def test_children_are_valid_and_differ(stub: Any) -> None:
     rng = Random(1)
     parents = [SPACE.sample(rng) for _ in range(5)]
-    request = space_pb2.MutateArchitecturesRequest(source=PRESET, seed=3)
+    request = space_service_pb2.MutateArchitecturesRequest(source=PRESET, seed=3)
     request.parents.extend(parent.to_proto() for parent in parents)
     children = values((await stub.MutateArchitectures(request)).architectures)
     assert all(child != parent for child, parent in zip(children, parents, strict=True))
     assert not [fault for child in children for fault in SPACE.check(child)]
-    pair = space_pb2.ArchitecturePair(first=parents[0].to_proto(), second=parents[1].to_proto())
+    pair = space_service_pb2.ArchitecturePair(first=parents[0].to_proto(), second=parents[1].to_proto())
     crossed = await stub.CrossArchitectures(
-        space_pb2.CrossArchitecturesRequest(source=PRESET, pairs=[pair], seed=3)
+        space_service_pb2.CrossArchitecturesRequest(source=PRESET, pairs=[pair], seed=3)
     )
     child = values(crossed.architectures)[0]
     assert all(value in (parents[0][path], parents[1][path]) for path, value in child.decisions.items())
@@ -75,22 +75,24 @@ async def test_children_are_valid_and_differ(stub: Any) -> None:
 async def test_encodings_and_graphs_are_the_spaces_own(stub: Any) -> None:
     architecture = SPACE.sample(Random(2))
     for kind, name in (("VECTOR", "vector"), ("PATH", "path"), ("GRAPH", "graph")):
-        request = space_pb2.EncodeArchitecturesRequest(
+        request = space_service_pb2.EncodeArchitecturesRequest(
             source=PRESET, architectures=[architecture.to_proto()], encoding=f"ARCHITECTURE_ENCODING_{kind}"
         )
         row = (await stub.EncodeArchitectures(request)).encodings[0].values
         assert tuple(row) == SPACE.encode(architecture, name)  # type: ignore[arg-type]
-    asked = space_pb2.GetGraphRequest(source=PRESET, architecture=architecture.to_proto(), classes=10)
+    asked = space_service_pb2.GetGraphRequest(source=PRESET, architecture=architecture.to_proto(), classes=10)
     graph = (await stub.GetGraph(asked)).graph
     own = SPACE.graph(architecture, 10)
     assert (graph.hash, graph.parameters, graph.flops) == (own.hash, own.parameters, own.flops)
 
 
 async def test_pages_join_to_the_whole(stub: Any) -> None:
-    source = space_pb2.SpaceReference(space=SMALL.to_proto())
+    source = space_service_pb2.SpaceReference(space=SMALL.to_proto())
     found, token = [], ""
     while True:
-        request = space_pb2.EnumerateArchitecturesRequest(source=source, page_size=2, page_token=token)
+        request = space_service_pb2.EnumerateArchitecturesRequest(
+            source=source, page_size=2, page_token=token
+        )
         page = await stub.EnumerateArchitectures(request)
         assert len(page.architectures) <= 2
         found += values(page.architectures)
@@ -102,7 +104,7 @@ async def test_pages_join_to_the_whole(stub: Any) -> None:
     architecture = SPACE.sample(Random(4))
     near, token = [], ""
     while True:
-        asked = space_pb2.ListNeighborsRequest(
+        asked = space_service_pb2.ListNeighborsRequest(
             source=PRESET, architecture=architecture.to_proto(), page_size=10, page_token=token
         )
         answer = await stub.ListNeighbors(asked)
@@ -116,38 +118,40 @@ async def test_pages_join_to_the_whole(stub: Any) -> None:
 async def test_faults_of_a_space_are_an_answer(stub: Any) -> None:
     message = SMALL.to_proto()
     fine = await stub.ValidateSpace(
-        space_pb2.ValidateSpaceRequest(source=space_pb2.SpaceReference(space=message))
+        space_service_pb2.ValidateSpaceRequest(source=space_service_pb2.SpaceReference(space=message))
     )
     assert (fine.digest, len(fine.violations)) == (SMALL.digest, 0)
     message.body.sequence.nodes[0].layer.operation.literal.text = "convv"
     faulty = await stub.ValidateSpace(
-        space_pb2.ValidateSpaceRequest(source=space_pb2.SpaceReference(space=message))
+        space_service_pb2.ValidateSpaceRequest(source=space_service_pb2.SpaceReference(space=message))
     )
     assert faulty.digest == ""
     assert "body.sequence[0]" in faulty.violations[0].path
     del message.inputs[:]
     broken = await stub.ValidateSpace(
-        space_pb2.ValidateSpaceRequest(source=space_pb2.SpaceReference(space=message))
+        space_service_pb2.ValidateSpaceRequest(source=space_service_pb2.SpaceReference(space=message))
     )
     assert "inputs" in [each.path for each in broken.violations]
 
 
 async def test_faults_of_a_request_have_its_paths(stub: Any) -> None:
-    unknown = space_pb2.DescribeSpaceRequest(source=space_pb2.SpaceReference(preset="nasbench20"))
+    unknown = space_service_pb2.DescribeSpaceRequest(
+        source=space_service_pb2.SpaceReference(preset="nasbench20")
+    )
     refused = await refusal_of(stub.DescribeSpace(unknown))
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "did you mean 'nasbench201'" in refused.violations["source.preset"]
-    stranger = space_pb2.MutateArchitecturesRequest(source=PRESET)
+    stranger = space_service_pb2.MutateArchitecturesRequest(source=PRESET)
     stranger.parents.append(SPACE.sample(Random(0)).to_proto())
     stranger.parents.append(SMALL.sample(Random(0)).to_proto())
     refused = await refusal_of(stub.MutateArchitectures(stranger))
     assert all(field.startswith("parents[1].") for field in refused.violations)
-    many = space_pb2.SampleArchitecturesRequest(source=PRESET, count=1001)
+    many = space_service_pb2.SampleArchitecturesRequest(source=PRESET, count=1001)
     assert "count" in (await refusal_of(stub.SampleArchitectures(many))).violations
-    token = space_pb2.EnumerateArchitecturesRequest(source=PRESET, page_token="made up")
+    token = space_service_pb2.EnumerateArchitecturesRequest(source=PRESET, page_token="made up")
     assert "page_token" in (await refusal_of(stub.EnumerateArchitectures(token))).violations
-    nobody = space_pb2.SpaceReference(experiment="projects/p/experiments/e")
-    refused = await refusal_of(stub.DescribeSpace(space_pb2.DescribeSpaceRequest(source=nobody)))
+    nobody = space_service_pb2.SpaceReference(experiment="projects/p/experiments/e")
+    refused = await refusal_of(stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=nobody)))
     assert refused.code is grpc.StatusCode.NOT_FOUND
 
 
@@ -156,6 +160,6 @@ async def test_the_space_of_an_experiment_is_read_by_name() -> None:
         return SMALL.to_proto() if str(name) == "projects/p/experiments/e" else None
 
     servicer = SpaceServicer(space_of, Rules())
-    source = space_pb2.SpaceReference(experiment="projects/p/experiments/e")
-    told = await servicer.DescribeSpace(space_pb2.DescribeSpaceRequest(source=source), None)
+    source = space_service_pb2.SpaceReference(experiment="projects/p/experiments/e")
+    told = await servicer.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=source), None)
     assert told.digest == SMALL.digest
