@@ -20,7 +20,9 @@ COMMANDS = {
     ),
     "trials": Command("archloom.cli.trials:app", "List an experiment's trials, or show one."),
     "front": Command("archloom.cli.results:front", "Show an experiment's best trials."),
-    "export": Command("archloom.cli.results:export", "Write an experiment's models and report to a folder."),
+    "export": Command(
+        "archloom.cli.results:export", "Write an experiment's models and report, or a network as Python code."
+    ),
     "replay": Command("archloom.cli.results:replay", "Ask the strategy every stored step again and compare."),
     "strategies": Command("archloom.cli.registry:strategies", "List the strategies that the server offers."),
     "spaces": Command("archloom.cli.spaces:app", "List, show or validate search spaces."),

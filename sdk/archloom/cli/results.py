@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,10 @@ from archloom.cli.output import AsJson, print_json, print_json_list
 from archloom.cli.running import new_app
 from archloom.cli.trials import ExperimentArgument, print_trials
 from archloom.client import Client, ReplayedStep
+from archloom.errors import InvalidInput, Violation
 
 front = new_app("Show an experiment's best trials.")
-export = new_app("Write an experiment's models and report to a folder.")
+export = new_app("Write an experiment's models and report to a folder, or a network as Python code.")
 replay = new_app("Ask the strategy every stored step again and compare the answers.")
 
 
@@ -29,17 +31,57 @@ def show_front(experiment: ExperimentArgument, as_json: AsJson = False) -> None:
     print_trials(trials, objectives, "The front is empty: no trial has completed yet.")
 
 
+class Format(StrEnum):
+    FILES = "files"
+    PYTHON = "python"
+
+
 @export.command()
 def export_results(
-    experiment: ExperimentArgument,
-    out: Annotated[Path, typer.Option(help="The folder to write to.", file_okay=False)] = Path("out"),
+    source: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT|SPACE", help="An experiment, or a space's file or preset.")
+    ],
+    architecture: Annotated[
+        str, typer.Argument(help="With a space: decisions as JSON, a file of them, or - for standard input.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="The folder to write to; for python also the file.")] = Path(
+        "out"
+    ),
+    format_: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="files: model.onnx, weights.safetensors, report.html and result.json of an experiment; "
+            "python: a network as a torch file that needs no Archloom.",
+        ),
+    ] = Format.FILES,
+    trial: Annotated[
+        int | None, typer.Option(min=1, help="python: this trial instead of the winner.", show_default=False)
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="python: classes of the task's head.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="python: weights.safetensors to write under the file's names.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json as well.")] = False,
 ) -> None:
-    """Write model.onnx, weights.safetensors, report.html and result.json."""
+    """Write an experiment's files, or any architecture as Python code."""
+    if format_ is Format.PYTHON:
+        from archloom.cli.python_file import write_python
+
+        for path in write_python(source, architecture, trial, classes, weights, out):
+            typer.echo(path)
+        return
+    if architecture:
+        raise InvalidInput(
+            [Violation("ARCHITECTURE", "a space's architecture is written by --format python")]
+        )
     from archloom.cli.outcome import gather, print_files, write_files
 
     with Client() as client:
-        outcome = gather(client, client.experiments.get(experiment))
+        outcome = gather(client, client.experiments.get(source))
         result = write_files(client, outcome, out)
     if as_json:
         print_json(result)

@@ -1,0 +1,98 @@
+"""`archloom export --format python`: a network as a torch file of its own.
+
+The code is written by the package of the evaluators, which knows torch; it offers itself by the entry-point
+group ``archloom.exporters``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from archloom.cli.spaces import space_of
+from archloom.client import Client
+from archloom.errors import InvalidInput, Violation
+from archloom.cli.output import short_name
+from archloom.space import Architecture, Graph, Space
+
+
+def offered(group: str, name: str) -> Callable[..., Any]:
+    """What an installed package offers under that name; raises InvalidInput saying what to install."""
+    lacking = f"`pip install 'archloom[evaluators]'`: {name} needs torch"
+    points = entry_points(group=group, name=name)
+    if not points:
+        raise InvalidInput([Violation("", lacking)])
+    try:
+        function: Callable[..., Any] = next(iter(points)).load()
+    except ModuleNotFoundError as error:
+        raise InvalidInput([Violation("", f"{lacking} (no module {error.name})")]) from None
+    return function
+
+
+def write_python(
+    source: str, architecture: str, trial: int | None, classes: int | None, weights: Path | None, out: Path
+) -> list[Path]:
+    """The files written: the code, and with ``weights`` the weights under its names."""
+    export = offered("archloom.exporters", "python")
+    if architecture:
+        if trial is not None:
+            raise InvalidInput([Violation("--trial", "a space has no trials; name an experiment alone")])
+        space = space_of(source)
+        chosen = _architecture(space, architecture)
+        title = f"Space {space.name or Path(source).stem}"
+    else:
+        space, chosen, title, known = _of_experiment(source, trial)
+        classes = known if classes is None else classes
+    graph = space.graph(chosen, classes)
+    exported = export(graph, f"{title}\n{_told(chosen)}".rstrip())
+    path = out / "network.py" if out.is_dir() or not out.suffix else out
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(exported.text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput([Violation("--out", f"{path} cannot be written: {error.strerror}")]) from None
+    if weights is None:
+        return [path]
+    renamed = path.with_suffix(".safetensors")
+    offered("archloom.exporters", "python-weights")(exported, weights, renamed)
+    return [path, renamed]
+
+
+def _architecture(space: Space, given: str) -> Architecture:
+    """Decisions as JSON: a text, a file, or "-" for standard input."""
+    try:
+        if given == "-":
+            text = sys.stdin.read()
+        else:
+            text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+        data = json.loads(text)
+    except OSError as error:
+        raise InvalidInput([Violation("ARCHITECTURE", f"{given}: {error.strerror}")]) from None
+    except ValueError as error:
+        raise InvalidInput([Violation("ARCHITECTURE", f"it is not JSON: {error}")]) from None
+    inner = data.get("architecture") if isinstance(data, Mapping) else None
+    return Architecture.from_dict(inner if isinstance(inner, Mapping) else data)
+
+
+def _of_experiment(name: str, number: int | None) -> tuple[Space, Architecture, str, int | None]:
+    """Space, architecture, title and number of classes of a trial; the winner's where none is named."""
+    with Client() as client:
+        experiment = client.experiments.get(name)
+        if number is None:
+            if not experiment.winner:
+                message = f"{short_name(experiment.name)} has no winner yet; name one of its trials"
+                raise InvalidInput([Violation("--trial", message)])
+            number = int(short_name(experiment.winner))
+        trial = client.trials.get(name, number)
+        spec = experiment.spec
+        space = spec.space if isinstance(spec.space, Space) else client.registry.space(spec.space)
+        known = {each.name: each.classes for each in client.registry.datasets()}
+    return space, trial.architecture, f"Trial {trial.name}", known.get(spec.task.dataset)
+
+
+def _told(architecture: Architecture) -> str:
+    return "\n".join(f"  {path} = {value!r}" for path, value in list(architecture.decisions.items())[:60])
