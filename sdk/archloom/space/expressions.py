@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-Scalar = int | float | str | bool
-Environment = Mapping[str, "Scalar | tuple[object, ...]"]
-Evaluator = Callable[[Environment], "Scalar"]
+from archloom.space.truth import Both, Comparison, Conditional, Either, Evaluator, Negation, miss
+from archloom.space.truth import Environment as Environment
+from archloom.space.truth import ExpressionError as ExpressionError
+from archloom.space.truth import Scalar as Scalar
 
 MAX_LENGTH = 1_000
 MAX_DEPTH = 24
@@ -28,10 +29,6 @@ _TOKEN = re.compile(
     r"|(?P<text>'[^'\n]*'|\"[^\"\n]*\")|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%()<>,]))"
 )
 _KEYWORDS = {"if", "else", "and", "or", "not", "true", "false"}
-
-
-class ExpressionError(ValueError):
-    """The text is no expression, or it has no value here. The message names the place."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,16 @@ class Expression:
         """Its value; raises ExpressionError where a name is missing or a number leaves the range."""
         try:
             return self._run(environment)
+        except ExpressionError as error:
+            raise ExpressionError(f"'{self.text.strip()}': {error}") from None
+
+    def miss(self, environment: Environment) -> float:
+        """How far it is from being true: 0 where it is, else more the further its comparisons are off.
+
+        Raises ExpressionError as ``evaluate`` does.
+        """
+        try:
+            return miss(self._run, environment, True)
         except ExpressionError as error:
             raise ExpressionError(f"'{self.text.strip()}': {error}") from None
 
@@ -127,12 +134,10 @@ def _arithmetic(sign: str, left: Scalar, right: Scalar) -> Scalar:
 
 
 def _comparison(sign: str, left: Evaluator, right: Evaluator) -> Evaluator:
-    if sign == "==":
-        return lambda env: left(env) == right(env)
-    if sign == "!=":
-        return lambda env: left(env) != right(env)
-    compare = _ORDER[sign]
-    return lambda env: compare(_number(left(env)), _number(right(env)))
+    if sign in _ORDER:
+        compare = _ORDER[sign]
+        return Comparison(lambda a, b: compare(_number(a), _number(b)), left, right)
+    return Comparison(operator.eq if sign == "==" else operator.ne, left, right)
 
 
 class _Parser:
@@ -183,7 +188,7 @@ class _Parser:
             condition = self.either()
             self.expect("else")
             other = self.ternary()
-            value = _choose(condition, value, other)
+            value = Conditional(condition, value, other)
         self.depth -= 1
         return value
 
@@ -192,14 +197,14 @@ class _Parser:
         while self.peek() == "or":
             self.next += 1
             parts.append(self.both())
-        return parts[0] if len(parts) == 1 else lambda env: any(part(env) for part in parts)
+        return parts[0] if len(parts) == 1 else Either(parts)
 
     def both(self) -> Evaluator:
         parts = [self.negation()]
         while self.peek() == "and":
             self.next += 1
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else lambda env: all(part(env) for part in parts)
+        return parts[0] if len(parts) == 1 else Both(parts)
 
     def negation(self) -> Evaluator:
         negate = False
@@ -207,7 +212,7 @@ class _Parser:
             self.next += 1
             negate = not negate
         value = self.comparison()
-        return (lambda env: not value(env)) if negate else value
+        return Negation(value) if negate else value
 
     def comparison(self) -> Evaluator:
         left = self.sum()
@@ -310,7 +315,3 @@ class _Parser:
 
 def _constant(value: Scalar) -> Evaluator:
     return lambda env: value
-
-
-def _choose(condition: Evaluator, value: Evaluator, other: Evaluator) -> Evaluator:
-    return lambda env: value(env) if condition(env) else other(env)
