@@ -61,7 +61,7 @@ _COMMON = ("name", "as", "from", "let", "when", "adapt")
 def parameters_of(name: str) -> tuple[str, ...]:
     """What a layer of this operation may be given."""
     if name in COMPOSITES:
-        return tuple(COMPOSITES[name].parameters)
+        return tuple(COMPOSITES[name].by_name)
     spec = operation_specs()[name]
     return (*spec.by_name, *(LAYER_EXTRAS if spec.follows else ()))
 
@@ -89,12 +89,8 @@ def _check(reader: ValueReader, operation: str, key: str, value: Value, path: st
     """Whether a constant, or each value of a domain, may be this parameter of this operation."""
     if isinstance(value, Expression) or key not in parameters_of(operation):
         return
-    if operation in COMPOSITES:
-        parameter = LAYER_EXTRAS.get(key)
-    else:
-        parameter = operation_specs()[operation].by_name.get(key) or LAYER_EXTRAS[key]
-    if parameter is None:
-        return
+    known = COMPOSITES.get(operation) or operation_specs()[operation]
+    parameter = known.by_name.get(key) or LAYER_EXTRAS[key]
     for sample in samples(value):
         if wrong := parameter.check(sample):
             reader.fault_once(path, f"{wrong}{_hint(parameter, sample)}")
@@ -123,6 +119,5 @@ def _hint(parameter: Parameter, value: object) -> str:
 
 
 def _required(name: str) -> list[str]:
-    if name in COMPOSITES:
-        return [key for key, default in COMPOSITES[name].parameters.items() if default is None]
-    return [parameter.name for parameter in operation_specs()[name].parameters if parameter.default is None]
+    known = COMPOSITES.get(name) or operation_specs()[name]
+    return [parameter.name for parameter in known.parameters if parameter.default is None]

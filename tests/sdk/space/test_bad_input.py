@@ -128,7 +128,7 @@ def test_shapes_that_do_not_fit_name_the_decision() -> None:
 
 
 def test_a_layer_that_cannot_take_its_input() -> None:
-    assert "takes vector, the input is image[3,8,8]" in refused(body({"layer": "linear", "out": 3}))["body"]
+    assert "takes vector or seq, the input is image[3,8,8]" in refused(body({"layer": "linear", "out": 3}))["body"]
     found = refused(body({**CONV, "groups": 2}))
     assert "groups do not divide the input's channels" in found["body"]
     pools = {"sequence": [{"layer": "max_pool", "k": 2, "stride": 2}] * 4}

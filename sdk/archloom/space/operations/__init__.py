@@ -4,10 +4,15 @@ from archloom.space.operations import (
     activations,
     attention,
     basic,
+    blocks,
     convolution,
     merging,
     norms,
     pooling,
+    recurrence,
+    resampling,
+    reshaping,
+    text,
 )
 from archloom.space.operations.activations import ACTIVATION_NAMES, ACTIVATIONS
 from archloom.space.operations.composites import COMPOSITES, Composite, stands_for
@@ -40,6 +45,7 @@ __all__ = [
     "activations",
     "attention",
     "basic",
+    "blocks",
     "convolution",
     "find",
     "layer_names",
@@ -49,7 +55,11 @@ __all__ = [
     "opaque",
     "operation_specs",
     "pooling",
+    "recurrence",
     "register",
+    "resampling",
+    "reshaping",
     "resolve",
     "stands_for",
+    "text",
 ]

@@ -1,4 +1,4 @@
-"""Activations, each element alone."""
+"""Activations: of each element alone, but for softmax, which takes the channels of each position together."""
 
 from __future__ import annotations
 
@@ -13,19 +13,33 @@ ACTIVATIONS = {
     "leaky_relu": True,
     "elu": True,
     "selu": True,
+    "celu": True,
     "gelu": True,
     "silu": True,
     "mish": True,
+    "squared_relu": True,
     "hard_swish": True,
     "tanh": True,
+    "hard_tanh": True,
+    "softsign": True,
     "sigmoid": False,
     "hard_sigmoid": False,
     "softplus": False,
+    "softmax": False,
 }
+"""Those without weights."""
 for _name, _fixed in ACTIVATIONS.items():
     register(OpSpec(_name, 1, SAME, zero_to_zero="true" if _fixed else "false", summary="Activation."))
 register(
-    OpSpec("prelu", 1, SAME, weights="c", zero_to_zero="true", slicing={"c": "prefix"},
-           summary="Leaky ReLU with a learnt slope a channel.")
-)  # fmt: skip
+    OpSpec(
+        "prelu",
+        1,
+        SAME,
+        weights="c",
+        zero_to_zero="true",
+        slicing={"c": "prefix"},
+        summary="Leaky ReLU with a learnt slope a channel (He et al. 2015).",
+    )
+)
 ACTIVATION_NAMES = (*ACTIVATIONS, "prelu")
+"""What a layer's ``activation`` may name."""

@@ -1,4 +1,4 @@
-"""Inputs, the linear layer, nothing, zeroes and dropout."""
+"""Inputs, the linear layer, nothing, zeroes, dropout."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ register(
     OpSpec(
         "linear",
         1,
-        {"vector": ("vector", ("out",))},
+        {"vector": ("vector", ("out",)), "seq": ("seq", ("out", "t"))},
         (out(), bias()),
         weights="c * out + (out if bias else 0)",
         multiply_adds="c * out * positions",
         zero_to_zero="not bias",
         slicing={"out": "prefix", "c": "prefix"},
         follows=True,
-        summary="Fully connected layer.",
+        summary="Fully connected layer; on a seq, of each position alone.",
     )
 )
 register(
@@ -72,11 +72,12 @@ register(
 )
 register(
     OpSpec(
-        "flatten",
+        "drop_path",
         1,
-        {"image": ("vector", ("c * h * w",)), "seq": ("vector", ("c * t",))},
+        SAME,
+        (Parameter("p", "float", 0.1, 0.0, 0.95, summary="Share of the examples that are zeroed."),),
+        identity_if="p == 0",
         zero_to_zero="true",
-        causal="false",
-        summary="All positions' channels as one vector.",
+        summary="Stochastic depth: zeroes whole examples with probability p in training (Huang et al. 2016).",
     )
 )

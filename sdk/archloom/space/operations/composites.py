@@ -11,120 +11,69 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archloom.space.domains import Literal
-from archloom.space.expressions import Expression, parse
+from archloom.space.expressions import Expression, Scalar, parse
 from archloom.space.operations.registry import operation_specs
-from archloom.space.tree import LayerNode, Node, ResidualNode, SequenceNode, Value
+from archloom.space.operations.spec import Parameter
+from archloom.space.tree import LayerNode, Node, SequenceNode
 
 
 @dataclass(frozen=True)
 class Composite:
-    """``parameters`` are name -> default, None where it is required; expressions see cin, the input's
-    channels.
+    """A default that begins with "=" is an expression; it sees ``cin``, the input's channels, and the
+    parameters before it.
     """
 
     name: str
-    parameters: Mapping[str, Value | None]
+    parameters: tuple[Parameter, ...]
     body: Node
     summary: str
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        return frozenset(self.parameters)
+    def by_name(self) -> Mapping[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters}
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Scalar | Expression]:
+        """Those of the parameters that have one."""
+        return {each.name: value(each.default) for each in self.parameters if each.default is not None}
 
     def expand(self, layer: LayerNode) -> Node:
         """The node that a layer of this name stands for, but for the layer's own let and when; required
         parameters are given.
         """
-        given = dict(layer.parameters)
-        arguments = tuple(
-            (name, given.get(name, default))
-            for name, default in self.parameters.items()
-            if name in given or default is not None
-        )
-        return replace(
-            self.body,
-            name=layer.name,
-            let=tuple((name, value) for name, value in arguments if value is not None),
-            where=layer.where,
-        )
+        given = {**self.defaults, **{key: each for key, each in layer.parameters if key in self.by_name}}
+        let = tuple((name, given[name]) for name in self.by_name if name in given)
+        return replace(self.body, name=layer.name, let=let, where=layer.where)
 
 
-def _layer(operation: str, name: str, **parameters: Literal | Expression) -> LayerNode:
-    return LayerNode(operation=operation, name=name, parameters=tuple(sorted(parameters.items())))
+def value(text: Scalar) -> Scalar | Expression:
+    """An expression where the text begins with "=", else what was given."""
+    return parse(text[1:]) if isinstance(text, str) and text.startswith("=") else text
 
 
-def _e(text: str) -> Expression:
-    return parse(text)
-
-
-def _composites() -> Mapping[str, Composite]:
-    normed = {"norm": _e("norm"), "activation": _e("activation")}
-    depthwise = _layer(
-        "conv",
-        "depthwise",
-        k=_e("k"),
-        stride=_e("stride"),
-        dilation=_e("dilation"),
-        groups=_e("cin"),
-        **normed,
+def layer(operation: str, name: str, /, **parameters: Scalar) -> LayerNode:
+    """A layer as in YAML: "=..." is an expression."""
+    return LayerNode(
+        operation=operation,
+        name=name,
+        parameters=tuple(sorted((key, value(each)) for key, each in parameters.items())),
     )
-    common: dict[str, Value | None] = {"k": 3, "stride": 1}
-    found = (
-        Composite(
-            "activation",
-            {"kind": None},
-            SequenceNode(nodes=(_layer("identity", "fixed", activation=_e("kind")),)),
-            "The activation that kind names, where that is decided elsewhere.",
-        ),
-        Composite(
-            "depthwise",
-            {**common, "dilation": 1, "norm": "none", "activation": "none"},
-            SequenceNode(nodes=(depthwise,)),
-            "One filter a channel.",
-        ),
-        Composite(
-            "separable",
-            {**common, "dilation": 1, "out": _e("cin"), "norm": "batch", "activation": "relu"},
-            SequenceNode(nodes=(depthwise, _layer("conv", "pointwise", k=1, out=_e("out"), **normed))),
-            "Depthwise, then 1x1 (Chollet 2017, as MobileNet has it: a norm and an activation after each).",
-        ),
-        Composite(
-            "inverted_bottleneck",
-            {
-                **common,
-                "expand": 4,
-                "out": _e("cin"),
-                "squeeze": False,
-                "reduction": 4,
-                "norm": "batch",
-                "activation": "relu6",
-            },
-            ResidualNode(
-                adapt="skip",
-                body=SequenceNode(
-                    nodes=(
-                        replace(
-                            _layer("conv", "expand", k=1, out=_e("max(1, cin * expand // 1)"), **normed),
-                            when=_e("expand != 1"),
-                        ),
-                        replace(
-                            depthwise, parameters=tuple(p for p in depthwise.parameters if p[0] != "dilation")
-                        ),
-                        replace(
-                            _layer("squeeze_excite", "squeeze", reduction=_e("reduction")), when=_e("squeeze")
-                        ),
-                        _layer("conv", "project", k=1, out=_e("out"), norm=_e("norm")),
-                    ),
-                ),
-            ),
-            "1x1 up, depthwise, 1x1 down, with a shortcut where shapes agree (Sandler et al. 2018).",
-        ),
-    )
-    return {composite.name: composite for composite in found}
 
 
-COMPOSITES = _composites()
+def only_if(condition: str, node: Node) -> Node:
+    return replace(node, when=parse(condition))
+
+
+def sequence(*nodes: Node, name: str = "") -> SequenceNode:
+    return SequenceNode(nodes=nodes, name=name)
+
+
+COMPOSITES: dict[str, Composite] = {}
+
+
+def add(name: str, parameters: tuple[Parameter, ...], body: Node, summary: str) -> None:
+    """Make a composite known."""
+    COMPOSITES[name] = Composite(name, parameters, body, summary)
 
 
 def stands_for(layer: LayerNode, name: str) -> Node:
@@ -144,5 +93,5 @@ def _stands_for(layer: LayerNode, name: str) -> Node:
         return COMPOSITES[name].expand(layer)
     spec = operation_specs()[name]
     known = {*spec.by_name, *(("norm", "activation") if spec.follows else ())}
-    parameters = tuple((key, value) for key, value in layer.parameters if key in known)
+    parameters = tuple((key, each) for key, each in layer.parameters if key in known or spec.opaque)
     return LayerNode(operation=name, parameters=parameters, name=layer.name, where=layer.where)

@@ -6,16 +6,23 @@ from archloom.space.operations.kinds import CAUSAL_ON_SEQ, MOST, PADDINGS, STRID
 from archloom.space.operations.registry import register
 from archloom.space.operations.spec import OpSpec, Parameter
 
+_KERNEL = Parameter("k", "int", None, 1, 1_000, summary="Size of the kernel along each axis.")
+_GROUPS = Parameter("groups", "int", 1, 1, MOST, summary="Parts of the channels that do not mix.")
+_GROUPED = (
+    ("c % groups == 0", "groups do not divide the input's channels"),
+    ("out % groups == 0", "groups do not divide out"),
+)
+
 register(
     OpSpec(
         "conv",
         1,
         windowed("out", "(dilation * (k - 1) + 1)"),
         (
-            Parameter("k", "int", None, 1, 1_000, summary="Size of the kernel along each axis."),
+            _KERNEL,
             out("=c"),
             STRIDE,
-            Parameter("groups", "int", 1, 1, MOST, summary="Parts of the channels that do not mix."),
+            _GROUPS,
             Parameter("dilation", "int", 1, 1, 1_000, summary="Distance of the kernel's positions."),
             Parameter(
                 "padding",
@@ -27,8 +34,7 @@ register(
             bias(),
         ),
         requires=(
-            ("c % groups == 0", "groups do not divide the input's channels"),
-            ("out % groups == 0", "groups do not divide out"),
+            *_GROUPED,
             ("padding != 'same' or dilation * (k - 1) % 2 == 0", "an even kernel cannot be padded evenly"),
             CAUSAL_ON_SEQ,
         ),
@@ -39,5 +45,30 @@ register(
         slicing={"out": "prefix", "c": "prefix", "k": "centre", "groups": "none"},
         follows=True,
         summary="Convolution, 2-D on an image, 1-D on a seq; groups = channels makes it depthwise.",
+    )
+)
+register(
+    OpSpec(
+        "conv_transpose",
+        1,
+        {"image": ("image", ("out", "h * stride", "w * stride")), "seq": ("seq", ("out", "t * stride"))},
+        (
+            _KERNEL,
+            out("=c"),
+            Parameter("stride", "int", 2, 1, 1_000, summary="By how much each axis grows."),
+            _GROUPS,
+            bias(),
+        ),
+        requires=(
+            *_GROUPED,
+            ("k >= stride and (k - stride) % 2 == 0", "the kernel is stride or an even number larger"),
+        ),
+        weights="k ** axes * c * (out // groups) + (out if bias else 0)",
+        multiply_adds="k ** axes * c * (out // groups) * positions",
+        zero_to_zero="not bias",
+        causal="k == stride",
+        slicing={"out": "prefix", "c": "prefix", "k": "centre", "groups": "none"},
+        follows=True,
+        summary="Transposed convolution: stride times as many positions along each axis.",
     )
 )

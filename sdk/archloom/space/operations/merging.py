@@ -6,8 +6,25 @@ from archloom.space.operations.kinds import SAME
 from archloom.space.operations.registry import register
 from archloom.space.operations.spec import OpSpec
 
-register(OpSpec("sum", 1, SAME, arity="many", zero_to_zero="true", summary="Sum of equal shapes."))
-register(OpSpec("mul", 1, SAME, arity="many", zero_to_zero="true", summary="Product of equal shapes."))
+for _name, _summary in (
+    ("sum", "Sum of equal shapes."),
+    ("mul", "Product of equal shapes."),
+    ("mean", "Mean of equal shapes."),
+    ("maximum", "Largest of each element, of equal shapes."),
+):
+    register(OpSpec(_name, 1, SAME, arity="many", zero_to_zero="true", summary=_summary))
+register(
+    OpSpec(
+        "weighted_sum",
+        1,
+        SAME,
+        arity="many",
+        ordered=True,
+        weights="inputs",
+        zero_to_zero="true",
+        summary="Mean of equal shapes with a learnt weight each, kept positive (Tan et al. 2020).",
+    )
+)
 register(
     OpSpec(
         "concat",

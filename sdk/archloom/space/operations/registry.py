@@ -1,8 +1,8 @@
 """The operations that are known, by name: the built-in ones, and those of installed packages.
 
-A package adds an operation by an entry point. In the group ``archloom.operations`` it is an ``OpSpec``. In the
-group ``archloom.opaque_operations`` it is the torch builder itself ("module:function"), which is not imported
-here: the operation then has no rules, and is opaque.
+A package adds an operation by an entry point. In the group ``archloom.operations`` it is an ``OpSpec``. In
+the group ``archloom.opaque_operations`` it is the torch builder itself ("module:function"), which is not
+imported here: the operation then has no rules, and is opaque.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Operation:
     """An operation with its parameters and input shapes resolved. Interned: equal ones are one object.
 
-    ``flops`` are the multiply-adds of its convolutions and matrix products for one example, those of attention's
-    scores among them; norms, activations, pools and sums count nothing. ``zero_to_zero``, ``causal`` and
-    ``whole_inputs`` are said at ``OpSpec``. ``label`` tells different operations apart. ``body`` is what a
-    ``scan`` repeats.
+    ``flops`` are the multiply-adds of its convolutions and matrix products for one example, those of
+    attention's scores among them; norms, activations, pools and sums count nothing. ``zero_to_zero``,
+    ``causal`` and ``whole_inputs`` are explained at ``OpSpec``. ``label`` tells different operations apart.
+    ``body`` is what a ``scan`` repeats.
     """
 
     name: str
@@ -180,7 +180,7 @@ def _facts(spec: OpSpec, inputs: tuple[Shape, ...]) -> dict[str, Scalar]:
                 raise OperationError(f"{spec.name} of {_listed(inputs)}: the shapes differ")
         for axis, size in zip(AXES[shape.kind], shape.dims, strict=True):
             facts[f"{axis}{number + 1}" if number else axis] = size
-    facts["kind"] = first.kind
+        facts[f"kind{number + 1}" if number else "kind"] = shape.kind
     facts["axes"] = len(first.dims) - (first.kind != "tokens")
     facts["positions"] = first.positions
     facts["inputs"] = len(inputs)

@@ -5,8 +5,8 @@ An ``OpSpec`` states its rules in the expression language. They may use
 - the operation's parameters, by name;
 - the dimensions of the first input: c, h, w of an image; c, t of a seq; t of tokens; c of a vector; those of
   the second input are c2, h2, ..., of the third c3, h3, ...;
-- ``kind`` of the first input ('image', 'seq', 'tokens', 'vector'), ``axes`` (its axes besides the channels: 2,
-  1, 1, 0) and ``positions`` (the places along these: h * w, t, t, 1);
+- ``kind`` of the first input ('image', 'seq', 'tokens', 'vector'; ``kind2`` of the second, ...), ``axes``
+  (its axes besides the channels: 2, 1, 1, 0) and ``positions`` (the places along these: h * w, t, t, 1);
 - ``inputs`` (how many there are) and ``c_all`` (their channels together);
 - ``normed``: whether a norm follows in the same layer;
 - in weights and multiply-adds: the output's dimensions oc, oh, ow, ot, and ``opositions``.
@@ -69,8 +69,8 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its type (int, float, bool, text; any for opaque operations), default ("=expression" too;
-    None: required) and range.
+    """One parameter: its type (int, float, bool, text; any for opaque operations), its default (also an
+    "=expression"; None: required) and its range.
     """
 
     name: str
@@ -102,17 +102,21 @@ class OpSpec:
 
     shape: each kind that it accepts as its first input -> the kind and the dimensions that it yields.
     arity: the number of inputs, or "many" (one or more).
-    others: the kinds of the second input, the third, ...; without them all inputs are of the first one's kind,
-        and ``equal_inputs`` says what must agree: "all" dimensions, or all but the "channels".
-    causal: whether output t depends on inputs up to t alone; where a length is divided by a stride s, output t on
-        inputs up to s * t (so it is with torch's in eval mode). Inputs numbered in ``whole_inputs`` are read whole
-        at every position all the same (the memory of a cross-attention).
+    others: the kinds of the second input, the third, ...; without them all inputs are of the first one's
+        kind, and ``equal_inputs`` says what must agree: "all" dimensions, or all but the "channels".
+    multiply_adds: those of convolutions and matrix products, of attention's queries with its keys too; norms,
+        activations and pools count nothing.
+    identity_if, zero_if: when the output is the input, or zero, whatever the weights.
     zero_to_zero: whether inputs that are all zero give a zero output (norms do, by convention).
-    slicing: parameter or axis -> one of SLICINGS, for supernets: "prefix" (the first n), "centre" (the middle n),
-        "heads" (n within each head), "segments" (a prefix of each of the joined parts, such as gates), "none"
+    causal: whether, in evaluation, output t depends on inputs up to t alone. Where a stride s shortens the
+        time axis, output t may read inputs up to s * t; where it is stretched by s, inputs up to t // s.
+        Inputs numbered in ``whole_inputs`` are read whole at every position all the same (the memory of a
+        cross-attention).
+    slicing: parameter or axis -> one of SLICINGS, for supernets: "prefix" (the first n), "centre" (the middle
+        n), "heads" (n whole heads), "segments" (a prefix of each of the joined parts, such as gates), "none"
         (weights of their own for each value). What is not named needs no weights.
-    opaque: weights and multiply-adds are unknown and counted as 0; a worker checks the shape by a trial. Without
-        ``shape`` it takes any kind and yields its input's shape, or what a layer declares.
+    opaque: weights and multiply-adds are unknown and counted as 0; a worker checks the shape by a trial.
+        Without ``shape`` it takes any kind and yields its input's shape, or what a layer declares.
     """
 
     name: str
@@ -125,9 +129,7 @@ class OpSpec:
     equal_inputs: str = "all"
     requires: tuple[tuple[str, str], ...] = ()  # (expression that holds, message)
     weights: str = "0"
-    multiply_adds: str = (
-        "0"  # of convolutions and matrix products; norms, activations and pools count nothing
-    )
+    multiply_adds: str = "0"
     identity_if: str = "false"
     zero_if: str = "false"
     zero_to_zero: str = "false"
