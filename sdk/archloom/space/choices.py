@@ -26,7 +26,18 @@ class Tree:
 
     @cached_property
     def paths(self) -> frozenset[str]:
+        """Every path decided on here."""
         raise NotImplementedError
+
+    @cached_property
+    def own_paths(self) -> frozenset[str]:
+        """``paths`` without those of shared trees (``sharing.Shared``)."""
+        return self.paths
+
+    @cached_property
+    def shared(self) -> frozenset[Tree]:
+        """The shared trees that stand here or below, and those that these reach."""
+        return frozenset()
 
     def draw(self, rng: Random, out: Decisions) -> None:
         """Each decision uniformly, as it becomes reachable."""
@@ -111,6 +122,14 @@ class All(Tree):
     def paths(self) -> frozenset[str]:
         return frozenset().union(*(child.paths for child in self.children))
 
+    @cached_property
+    def own_paths(self) -> frozenset[str]:
+        return frozenset().union(*(child.own_paths for child in self.children)) if self.shared else self.paths
+
+    @cached_property
+    def shared(self) -> frozenset[Tree]:
+        return frozenset().union(*(child.shared for child in self.children))
+
     def draw(self, rng: Random, out: Decisions) -> None:
         for child in self.children:
             child.draw(rng, out)
@@ -154,6 +173,16 @@ class Branch(Tree):
     @cached_property
     def paths(self) -> frozenset[str]:
         return frozenset((self.path,)).union(*(option.paths for option in self.options))
+
+    @cached_property
+    def own_paths(self) -> frozenset[str]:
+        if not self.shared:
+            return self.paths
+        return frozenset((self.path,)).union(*(option.own_paths for option in self.options))
+
+    @cached_property
+    def shared(self) -> frozenset[Tree]:
+        return frozenset().union(*(option.shared for option in self.options))
 
     def draw(self, rng: Random, out: Decisions) -> None:
         number = int(rng.random() * len(self.options))
@@ -200,10 +229,13 @@ EMPTY = All(())
 
 def together(children: Iterable[Tree]) -> Tree:
     """All of these, flat, without the empty ones."""
-    flat: list[Tree] = []
-    for child in children:
-        flat.extend(child.children if isinstance(child, All) else (child,))
-    return flat[0] if len(flat) == 1 else All(tuple(flat)) if flat else EMPTY
+    parts = tuple(part for child in children for part in flat(child))
+    return parts[0] if len(parts) == 1 else All(parts) if parts else EMPTY
+
+
+def flat(tree: Tree) -> tuple[Tree, ...]:
+    """The trees that together are this one."""
+    return tree.children if isinstance(tree, All) else (tree,)
 
 
 def branch(path: str, domain: Domain, options: Iterable[Tree]) -> Tree:

@@ -1,157 +1,207 @@
 """From the tree of nodes to the tree of decisions.
 
-Which decisions exist may hang on options, on counts and on ``when``. Counts and ``when`` may read variables;
-a variable that is itself a decision and is read there becomes a branch, and its scope is compiled once for
-each of its values. So sizes stay exact.
+Which decisions exist may hang on options, on counts and on ``when``, what they may be on divisors. All of
+these may read variables; a variable that is itself a decision and is read there becomes a branch, and its
+scope is compiled once for each of its values. So sizes stay exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from archloom.space.choices import EMPTY, Leaf, Tree, branch, together
-from archloom.space.domains import Choice, Domain, Literal, Subset
+from archloom.space.choices import EMPTY, Leaf, Tree, branch, flat, together
+from archloom.space.domains import Choice, Divisors, Domain, Literal, literal_key
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Expression, ExpressionError
 from archloom.space.operations import stands_for
+from archloom.space.sharing import Shared, TooManySets, finished
+from archloom.space.structure import (
+    Known,
+    counts_of,
+    edge_count,
+    edge_domain,
+    input_count,
+    link_domain,
+    made_by_nodes,
+    root_path,
+)
 from archloom.space.tree import (
-    MAX_REPEAT,
     Bindings,
     CellNode,
     ChoiceNode,
     LayerNode,
+    MapNode,
     Node,
     ParallelNode,
     RepeatNode,
     ResidualNode,
+    ScanNode,
     SequenceNode,
     SpaceTree,
+    UseNode,
     Value,
     below,
     enter,
-    kind_of,
-    mentions,
-    structural_names,
 )
 
 MAX_TREE = 200_000
+MAX_WALKED = 400_000  # nodes, each time that they are compiled: about a second
+_MOST_BRANCHES = 1_000
 
-Known = Mapping[str, Literal]
-"""Variables whose values are settled where a node is compiled."""
 Inner = Callable[[Known], Tree]
 
 
 def compile_space(space: SpaceTree) -> Tree:
     """The decisions of a space; raises SpaceError where they are not well defined."""
-    compiler = _Compiler()
-    names = frozenset(structural_names(space.body))
-
-    def body(known: Known) -> Tree:
-        return compiler.node(space.body, root_path(space.body), known)
-
-    def recipe(known: Known) -> Tree:
-        return compiler.scope(space.recipe, "recipe", frozenset(), known, lambda _: EMPTY)
-
-    tree = compiler.scope(
-        space.let, "", names, {}, lambda known: compiler.all((body(known), recipe(known)), space.body.where)
-    )
-    if compiler.violations:
-        raise SpaceError(compiler.violations)
-    return tree
-
-
-def root_path(body: Node) -> str:
-    """The path of the body: empty for a sequence, whose children are named, else its name or kind."""
-    return body.name or ("" if isinstance(body, SequenceNode) else kind_of(body))
-
-
-def counts_of(node: RepeatNode, known: Known) -> Domain | int:
-    """The count as a domain, or as a number where nothing is to be decided; raises ExpressionError."""
-    if isinstance(node.count, Domain):
-        return node.count
-    value = node.count.evaluate(known) if isinstance(node.count, Expression) else node.count
-    if type(value) is not int or not 0 <= value <= MAX_REPEAT:
-        raise ExpressionError(f"expected a count from 0 to {MAX_REPEAT}, found {value!r}")
-    return value
-
-
-def edge_domain(node: CellNode, tensor: int) -> Domain:
-    """For sparse edges, which earlier tensors the node that makes ``tensor`` reads."""
-    assert node.edges is not None
-    sources = tuple(range(tensor))
-    k = min(node.edges.k, tensor) if node.edges.distinct else node.edges.k
-    return Subset(sources, k, k) if node.edges.distinct else Choice(sources)
-
-
-def edge_count(node: CellNode, tensor: int) -> int:
-    """How many edges enter the node that makes ``tensor``."""
-    if node.edges is None:
-        return tensor
-    return min(node.edges.k, tensor) if node.edges.distinct else node.edges.k
+    return _Compiler().space(space)
 
 
 @dataclass
 class _Compiler:
     violations: list[Violation] = field(default_factory=list)
     made: int = 0
+    walked: int = 0
+    outer: Known = field(default_factory=dict)  # the variables of the whole space
+    parts: dict[object, Tree] = field(default_factory=dict)
+    shared: dict[str, list[Shared]] = field(default_factory=dict)
+
+    def space(self, space: SpaceTree) -> Tree:
+        def body(known: Known) -> Tree:
+            self.outer = known
+            inside = self.node(space.body, root_path(space.body), known)
+            recipe = self.scope(space.recipe, "recipe", _divided(space.recipe), known, lambda _: EMPTY)
+            return self.all((inside, recipe), space.body.where)
+
+        structural = space.body.structural | _divided(space.recipe)
+        tree = self.scope(space.let, "", structural, {}, body)
+        for shared in tree.shared:
+            for path in sorted(tree.own_paths & shared.paths):
+                part = shared.part if isinstance(shared, Shared) else ""
+                self.fault("parts", f"the part {part!r} and something else both decide {path!r}")
+        if self.violations:
+            raise SpaceError(self.violations)
+        try:
+            tree = finished(tree)
+            _ = tree.count
+        except TooManySets:
+            message = "tied uses stand under too many conditions; make the decisions of some of them free"
+            raise SpaceError([Violation("parts", message)]) from None
+        return tree
 
     def fault(self, path: str, message: str) -> Tree:
         if Violation(path, message) not in self.violations and len(self.violations) < 100:
             self.violations.append(Violation(path, message))
         return EMPTY
 
+    def stop(self, where: str, message: str) -> SpaceError:
+        return SpaceError([*self.violations, Violation(where, message)])
+
     def all(self, children: Sequence[Tree], where: str) -> Tree:
-        """All of these, whose paths must differ."""
+        """All of these, whose paths must differ, those of one part apart."""
         seen: set[str] = set()
+        parts: dict[str, Shared] = {}
         for child in children:
-            for path in seen & child.paths:
+            for path in seen & child.own_paths:
                 self.fault(where, f"two decisions are called {path!r}; name the nodes or variables apart")
-            seen |= child.paths
+            seen |= child.own_paths
+            for shared in child.shared:
+                if isinstance(shared, Shared) and parts.setdefault(shared.part, shared) is not shared:
+                    message = f"the uses of part {shared.part!r} decide different things (by their arguments)"
+                    self.fault(where, f"{message}, so they cannot be tied: make them free")
         self.made += len(children)
         if self.made > MAX_TREE:
-            raise SpaceError(
-                [*self.violations, Violation(where, f"the space has more than {MAX_TREE} decisions")]
-            )
-        return together(children)
+            raise self.stop(where, f"the space has more than {MAX_TREE} decisions")
+        return together(_once(children))
 
-    def scope(self, let: Bindings, path: str, structural: frozenset[str], known: Known, inner: Inner) -> Tree:
-        """The decisions of variables, and of what is inside their scope."""
+    # --------------------------------------------------- variables and values
+
+    def scope(
+        self,
+        let: Bindings,
+        path: str,
+        structural: frozenset[str],
+        known: Known,
+        inner: Inner,
+        outside: Known | None = None,
+    ) -> Tree:
+        """The decisions of variables, and of what is inside their scope.
+
+        Each variable may read the ones before it; arguments are read ``outside``, by the variables there.
+        """
         if not let:
             return inner(known)
         (name, value), rest = let[0], let[1:]
-        # A name that is read by a later variable which is structural is structural too.
-        for later, other in reversed(rest):
-            if later in structural and isinstance(other, Expression):
-                structural |= other.names
+        if outside is None:
+            # A name that is read by a later variable which is structural is structural too.
+            for later, other in reversed(rest):
+                if isinstance(other, Divisors):
+                    structural |= other.of.names
+                elif later in structural and isinstance(other, Expression):
+                    structural |= other.names
         place = below(path, name)
         hidden = {key: item for key, item in known.items() if key != name}
+        readable = known if outside is None else outside
+
+        def further(settled: Known) -> Tree:
+            return self.scope(rest, path, structural, {**hidden, **settled}, inner, outside)
+
         if isinstance(value, Domain):
+            domain = self.domain(value, place, readable)
+            if domain is None:
+                return EMPTY
             self.made += 1
-            if name not in structural or value.count is None:
-                return self.all(
-                    (Leaf(place, value), self.scope(rest, path, structural, hidden, inner)), place
-                )
-            if value.count > 1_000:
-                return self.fault(place, "decides which decisions exist, and has more than 1000 values")
-            options = [
-                self.scope(rest, path, structural, {**hidden, name: value.at(number)}, inner)
-                for number in range(value.count)
-            ]
-            if all(option == options[0] for option in options):
-                return self.all((Leaf(place, value), options[0]), place)
-            return branch(place, value, options)
+            if name not in structural or domain.count is None:
+                return self.all((Leaf(place, domain), further({})), place)
+            return self.branches(place, domain, lambda chosen: further({name: chosen}))
         if isinstance(value, Expression):
             try:
-                settled = {name: value.evaluate(known)} if value.names <= known.keys() else {}
+                return further({name: value.evaluate(readable)} if value.names <= readable.keys() else {})
             except ExpressionError as error:
                 return self.fault(place, str(error))
-            return self.scope(rest, path, structural, {**hidden, **settled}, inner)
-        return self.scope(rest, path, structural, {**hidden, name: value}, inner)
+        return further({name: value})
+
+    def branches(self, place: str, domain: Domain, inside: Callable[[Literal], Tree]) -> Tree:
+        """A decision by whose value others exist or not."""
+        if domain.count is None or domain.count > _MOST_BRANCHES:
+            return self.fault(
+                place, f"decides which decisions exist, and has more than {_MOST_BRANCHES} values"
+            )
+        options = [inside(domain.at(number)) for number in range(domain.count)]
+        if all(option == options[0] for option in options):
+            return self.all((Leaf(place, domain), options[0]), place)
+        return branch(place, domain, options)
+
+    def domain(self, value: Domain, place: str, known: Known) -> Domain | None:
+        """The domain itself; of divisors, those that there are; None after a fault."""
+        if not isinstance(value, Divisors):
+            return value
+        if not value.of.names <= known.keys():
+            missing = ", ".join(sorted(value.of.names - known.keys()))
+            self.fault(
+                place, f"divisors may not be of {missing}: only of variables that shapes do not decide"
+            )
+            return None
+        try:
+            return value.settle(known)
+        except ExpressionError as error:
+            self.fault(place, str(error))
+            return None
+
+    def value(self, value: Value, path: str, known: Known) -> Tree:
+        if not isinstance(value, Domain):
+            return EMPTY
+        self.made += 1
+        domain = self.domain(value, path, known)
+        return EMPTY if domain is None else Leaf(path, domain)
+
+    # ------------------------------------------------------------------ nodes
 
     def node(self, node: Node, path: str, known: Known) -> Tree:
         """The decisions of a node at its path."""
-        names = frozenset(structural_names(node))
+        self.walked += 1
+        if self.walked > MAX_WALKED:
+            raise self.stop(node.where, f"parts used within parts make more than {MAX_WALKED} nodes")
 
         def inner(inside: Known) -> Tree:
             if node.when is None:
@@ -164,7 +214,7 @@ class _Compiler:
             tree = self.kind(node, path, inside)
             return tree if tree is EMPTY else self.unknown(node.when, f"{node.where}.when", inside)
 
-        return self.scope(node.let, path, names, known, inner)
+        return self.scope(node.let, path, node.structural, known, inner)
 
     def unknown(self, expression: Expression, where: str, known: Known) -> Tree:
         missing = ", ".join(sorted(expression.names - known.keys()))
@@ -180,7 +230,7 @@ class _Compiler:
                 pairs = zip(node.nodes, node.segments, strict=True)
                 parts = [self.node(child, below(path, segment), known) for child, segment in pairs]
                 if isinstance(node, ParallelNode):
-                    parts.append(self.value(node.merge, below(path, "merge")))
+                    parts.append(self.value(node.merge, below(path, "merge"), known))
                 return self.all(parts, node.where)
             case ChoiceNode():
                 return self.options(node.options, path, known)
@@ -188,15 +238,14 @@ class _Compiler:
                 return self.repeat(node, path, known)
             case CellNode():
                 return self.cell(node, path, known)
-            case ResidualNode():
+            case ResidualNode() | MapNode():
                 return self.node(node.body, enter(path, node.body), known)
+            case ScanNode():
+                widths = [self.value(width, below(path, name), known) for name, width in node.states]
+                return self.all((*widths, self.node(node.body, enter(path, node.body), known)), node.where)
+            case UseNode():
+                return self.use(node, path, known)
         raise TypeError(f"no node: {node!r}")
-
-    def value(self, value: Value, path: str) -> Tree:
-        if not isinstance(value, Domain):
-            return EMPTY
-        self.made += 1
-        return Leaf(path, value)
 
     def options(self, options: Sequence[tuple[str, Node]], path: str, known: Known) -> Tree:
         self.made += len(options)
@@ -215,66 +264,163 @@ class _Compiler:
         if not isinstance(stands, LayerNode):
             return self.node(stands, path, known)
         return self.all(
-            [self.value(value, below(path, key)) for key, value in stands.parameters], layer.where
+            [self.value(value, below(path, key), known) for key, value in stands.parameters], layer.where
         )
+
+    def use(self, node: UseNode, path: str, known: Known) -> Tree:
+        """The decisions of a part: at the place of use, or the part's own, which exist once."""
+
+        def body(inside: Known) -> Tree:
+            if node.decisions == "free":
+                return self.node(node.body, enter(path, node.body), inside)
+            read = node.body.mentioned
+            key = (node.part, *((name, literal_key(inside[name])) for name in sorted(read & inside.keys())))
+            if key not in self.parts:
+                tree = self.node(node.body, enter(node.part, node.body), inside)
+                self.parts[key] = self.interned(node.part, tree)
+            return self.parts[key]
+
+        return self.scope(node.arguments, path, node.body.structural, self.outer, body, known)
+
+    def interned(self, part: str, tree: Tree) -> Tree:
+        """A part's decisions as a tree that may stand at several places; equal ones are one object."""
+        own = _own(tree)
+        others = [child for child in flat(tree) if isinstance(child, Shared)]
+        if own is EMPTY:
+            return together(others)
+        made = self.shared.setdefault(part, [])
+        found = next((shared for shared in made if shared.tree == own), None)
+        if found is None:
+            found = Shared(part, own)
+            made.append(found)
+        return together((found, *others))
+
+    # ------------------------------------------------------ repeats and cells
 
     def repeat(self, node: RepeatNode, path: str, known: Known) -> Tree:
         try:
             counts = counts_of(node, known)
         except ExpressionError as error:
-            if isinstance(node.count, Expression) and not node.count.names <= known.keys():
+            given = node.count.of if isinstance(node.count, Divisors) else node.count
+            where = f"{node.where}.repeat.count"
+            if isinstance(given, Expression) and not given.names <= known.keys():
                 body = self.node(node.body, enter(path, node.body), known)
-                return (
-                    body if body is EMPTY else self.unknown(node.count, f"{node.where}.repeat.count", known)
-                )
-            return self.fault(f"{node.where}.repeat.count", str(error))
+                harmless = body is EMPTY and node.links is None and given is node.count
+                return body if harmless else self.unknown(given, where, known)
+            return self.fault(where, str(error))
         place = below(path, "count")
         numbers = (
             [counts] if isinstance(counts, int) else [_whole(counts.at(n)) for n in range(counts.count or 0)]
         )
         most = max(numbers)
+        links = [self.links(node, path, known, number) for number in range(most + 1)]
         if node.decisions == "free":
             steps = [f"[{i}]" for i in range(most)]
             copies = [
                 self.node(node.body, enter(path + s, node.body), {**known, "i": i})
                 for i, s in enumerate(steps)
             ]
-            if isinstance(counts, int):
-                return self.all(copies, node.where)
             self.all(copies, node.where)
-            return branch(place, counts, [together(copies[:number]) for number in numbers])
-        body = self.tied(node, path, known, most)
+            options = [together(_once((*copies[:number], links[number]))) for number in numbers]
+        else:
+            body = self.tied(node, path, known, most)
+            options = [together((body, links[number])) if number else EMPTY for number in numbers]
         if isinstance(counts, int):
-            return body if most else EMPTY
-        if min(numbers) > 0:
-            return self.all((Leaf(place, counts), body), node.where)
-        return branch(place, counts, [body if number else EMPTY for number in numbers])
+            return options[0]
+        if all(option == options[0] for option in options):
+            return self.all((Leaf(place, counts), options[0]), node.where)
+        return branch(place, counts, options)
+
+    def links(self, node: RepeatNode, path: str, known: Known, count: int) -> Tree:
+        """Which earlier tensors each of so many repetitions reads, and how they are joined."""
+        if node.links is None or count < 2:
+            return EMPTY
+        reads = [Leaf(f"{path}[{i}].links", link_domain(node.links, i)) for i in range(1, count)]
+        return together((*reads, self.value(node.links.merge, below(path, "merge"), known)))
 
     def tied(self, node: RepeatNode, path: str, known: Known, most: int) -> Tree:
         """The decisions of all repetitions at once, which must then be the same ones."""
-        reads = mentions(node.body, "i")
+        reads = "i" in node.body.mentioned
         place = enter(path, node.body)
         copies = [self.node(node.body, place, {**known, "i": i}) for i in range(max(1, most) if reads else 1)]
         if any(copy != copies[0] for copy in copies):
+            return self.tied_by_condition(node, copies)
+        return copies[0]
+
+    def tied_by_condition(self, node: RepeatNode, copies: Sequence[Tree]) -> Tree:
+        """Repetitions may differ in which parts they use, since these have decisions of their own."""
+        own = [_own(copy) for copy in copies]
+        if any(one != own[0] for one in own):
             return self.fault(
                 f"{node.where}.repeat",
                 "repetitions have different decisions (by i), so they cannot be tied: make them free",
             )
-        return copies[0]
+        used = [child for copy in copies for child in flat(copy) if isinstance(child, Shared)]
+        return self.all((own[0], *_once(used)), node.where)
 
     def cell(self, node: CellNode, path: str, known: Known) -> Tree:
-        parts = [] if node.pre is None else [self.node(node.pre, enter(below(path, "pre"), node.pre), known)]
-        for tensor in range(1, node.nodes + 1):
+        bare = {name: value for name, value in known.items() if name not in ("shrink", "stride")}
+        parts = [self.value(node.input_stride, below(path, "input_stride"), known)]
+        if node.pre is not None:
+            parts.append(self.node(node.pre, enter(below(path, "pre"), node.pre), bare))
+        strides = self.strides(node, bare)
+        for tensor in made_by_nodes(node):
             here = below(path, f"node[{tensor}]")
             if node.edges is not None and node.edges.distinct:
                 parts.append(Leaf(f"{here}.inputs", edge_domain(node, tensor)))
             for edge in range(edge_count(node, tensor)):
                 if node.edges is not None and not node.edges.distinct:
                     parts.append(Leaf(f"{here}.input[{edge}]", edge_domain(node, tensor)))
-                parts.append(self.options(node.operations, f"{here}.edge[{edge}]", known))
-        parts.append(self.value(node.join, below(path, "join")))
-        parts.append(self.value(node.output, below(path, "output")))
+                # Dense edges come from the tensor of their number; of others it is not known here.
+                inside = strides if node.edges is not None else [strides[edge < input_count(node)]]
+                parts.append(self.edge(node, f"{here}.edge[{edge}]", inside))
+        parts.append(self.value(node.join, below(path, "join"), known))
+        parts.append(self.value(node.output, below(path, "output"), known))
         return self.all(parts, node.where)
+
+    def strides(self, node: CellNode, known: Known) -> list[Known]:
+        """The variables on an edge inside, and on one that leaves an input."""
+        stride = node.input_stride or 1
+        if isinstance(stride, Expression):
+            try:
+                stride = stride.evaluate(known) if stride.names <= known.keys() else stride
+            except ExpressionError as error:
+                self.fault(f"{node.where}.cell.input_stride", str(error))
+        settled = not isinstance(stride, (Expression, Domain))
+        return [{**known, "stride": 1}, {**known, "stride": stride} if settled else known]  # type: ignore[dict-item]
+
+    def edge(self, node: CellNode, path: str, known: Sequence[Known]) -> Tree:
+        """The decisions of an edge's operation, which must be the same under all of these variables."""
+        first = self.options(node.operations, path, known[0])
+        if any("stride" in option.mentioned for _, option in node.operations):
+            for other in known[1:]:
+                if self.options(node.operations, path, other) != first:
+                    message = "decide different things at another stride, but any edge may leave an input"
+                    self.fault(f"{node.where}.cell.ops", message)
+        return first
+
+
+def _own(tree: Tree) -> Tree:
+    """The tree without the parts that it always reaches."""
+    return together([child for child in flat(tree) if not isinstance(child, Shared)])
+
+
+def _once(children: Sequence[Tree]) -> list[Tree]:
+    """The children, flat, each shared tree once."""
+    seen: set[int] = set()
+    kept: list[Tree] = []
+    for child in (inner for outer in children for inner in flat(outer)):
+        if isinstance(child, Shared):
+            if id(child) in seen:
+                continue
+            seen.add(id(child))
+        kept.append(child)
+    return kept
+
+
+def _divided(bindings: Bindings) -> frozenset[str]:
+    """Variables whose divisors are decided on."""
+    return frozenset().union(*(value.of.names for _, value in bindings if isinstance(value, Divisors)))
 
 
 def _whole(value: Literal) -> int:

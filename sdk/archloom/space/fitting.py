@@ -7,14 +7,14 @@ from functools import cached_property
 from random import Random
 
 from archloom.space.building import build_graph, resolve_recipe
+from archloom.space.building.emitting import Patterns
 from archloom.space.choices import Decisions, Tree
-from archloom.space.compiling import root_path
 from archloom.space.domains import Literal, literal_key
-from archloom.space.emitting import Patterns
 from archloom.space.errors import BuildError, SpaceError, Violation
 from archloom.space.expressions import Expression, ExpressionError
 from archloom.space.graph import Graph
 from archloom.space.relevance import shape_relevant
+from archloom.space.structure import root_path
 from archloom.space.tree import SpaceTree
 
 _PROBES = 50

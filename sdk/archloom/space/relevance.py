@@ -87,6 +87,8 @@ def keeps_shape(node: Node) -> bool:
     """Whether the node surely yields its input's shape and cannot fail, whatever is decided inside."""
     if any(isinstance(value, Expression) for _, value in node.let) or node.when is not None:
         return False
+    if not node.local or (isinstance(node, RepeatNode) and node.links is not None):
+        return False
     match node:
         case LayerNode():
             return not isinstance(node.operation, Domain) and _layer_keeps(node, str(node.operation))
@@ -95,6 +97,8 @@ def keeps_shape(node: Node) -> bool:
         case ParallelNode():
             return node.merge in ("", "sum", "mul") and all(map(keeps_shape, node.nodes))
         case CellNode():
+            if node.input_stride not in ("", 1):
+                return False
             return node.join in ("", "sum", "mul") and node.output in ("", "last", "sum") and _all_keep(node)
         case RepeatNode():
             return not isinstance(node.count, Expression) and keeps_shape(node.body)

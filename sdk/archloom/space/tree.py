@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from archloom.space.domains import Domain, Literal
+from archloom.space.domains import Divisors, Domain, Literal
 from archloom.space.expressions import Expression
 
 Value = Literal | Expression | Domain
@@ -33,8 +32,17 @@ class Node:
     adapt: str = ""
     where: str = field(default="", compare=False)
 
+    # Parts make the tree a DAG, so what is found by looking below is kept at every node.
+
     @cached_property
     def settled(self) -> bool:
+        """Whether it always emits the same for the same newest input: nothing is decided and no weights are
+        shared inside, no other tensor is read or named. Its own variables may be decided.
+        """
+        return self.fixed and self.local
+
+    @cached_property
+    def fixed(self) -> bool:
         """Whether nothing is decided and no weights are shared inside; its own variables may be decided."""
         inside = children(self)
         if isinstance(self, (ChoiceNode, CellNode)) or self.shares:
@@ -42,24 +50,92 @@ class Node:
         if any(isinstance(value, Domain) for value in values(self)):
             return False
         lets = (value for child in inside for _, value in child.let)
-        return all(child.settled for child in inside) and not any(isinstance(value, Domain) for value in lets)
+        return all(child.fixed for child in inside) and not any(isinstance(value, Domain) for value in lets)
 
     @cached_property
     def shares(self) -> bool:
-        """Whether it is, or holds, a repetition with shared weights."""
-        shared = isinstance(self, RepeatNode) and self.weights == "shared"
+        """Whether it, or a node inside, shares weights."""
+        shared = isinstance(self, (RepeatNode, UseNode, MapNode)) and self.weights == "shared"
         return shared or any(child.shares for child in children(self))
 
     @cached_property
-    def reads(self) -> tuple[str, ...]:
-        """Variables that are read inside, cin apart; some may be set inside too."""
+    def local(self) -> bool:
+        """Whether it neither reads nor names tensors, nor reads more than the newest output, here or below."""
+        if self.tensor or self.sources or isinstance(self, MapNode):
+            return False
+        if isinstance(self, ScanNode):  # what is named inside stays inside
+            return True
+        wide = isinstance(self, CellNode) and self.inputs > 1
+        return not wide and all(child.local for child in children(self))
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether it is surely one step of the history: repetitions are as many as there are."""
+        if self.sources:
+            return True
+        if isinstance(self, (ChoiceNode, UseNode)):
+            return all(child.single and child.when is None for child in children(self))
+        return not isinstance(self, RepeatNode)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Variables that are read inside, cin apart; some may be set inside too. Those that a part reads are in
+        ``part_reads``.
+        """
+        found = {name for value in values(self) for name in names_of(value)}
+        if not isinstance(self, UseNode):
+            for child in children(self):
+                found |= child.reads | child.own_names
+        return frozenset(found - {"cin"})
+
+    @cached_property
+    def part_reads(self) -> frozenset[str]:
+        """Variables that are read by the parts used inside: of the whole space, or given to the part."""
         found: set[str] = set()
         for child in children(self):
-            found.update(child.reads)
-            found.update(*(value.names for _, value in child.let if isinstance(value, Expression)))
-            found.update(child.when.names if child.when is not None else ())
-        found.update(*(value.names for value in values(self) if isinstance(value, Expression)))
-        return tuple(sorted(found - {"cin"}))
+            found |= child.part_reads
+            if isinstance(self, UseNode):
+                found |= child.reads | child.own_names
+        return frozenset(found - {"cin"})
+
+    @cached_property
+    def own_names(self) -> frozenset[str]:
+        """What its own variables and its ``when`` read."""
+        found = {name for _, value in self.let for name in names_of(value)}
+        return frozenset(found | names_of(self.when))
+
+    @cached_property
+    def structural(self) -> frozenset[str]:
+        """Variables that decide which decisions exist and what they may be: those read by ``when``, by counts
+        and by divisors, below this node too, and what these are computed from.
+        """
+        found = set(names_of(self.when))
+        given = (*values(self), *(value for _, value in self.let))
+        found.update(name for value in given if isinstance(value, Divisors) for name in value.of.names)
+        if isinstance(self, RepeatNode):
+            found |= names_of(self.count)
+        for child in children(self):
+            found |= child.structural
+        arguments = self.arguments if isinstance(self, UseNode) else ()
+        for name, value in (*reversed(self.let), *arguments):
+            if name in found:
+                found |= names_of(value)
+        return frozenset(found)
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Variables whose value may change which decisions exist: those read by a ``let``, an argument, a
+        ``when``, a count or divisors, here or below.
+        """
+        found = set(self.own_names)
+        if isinstance(self, RepeatNode):
+            found |= names_of(self.count)
+        for value in values(self):
+            if isinstance(value, Divisors) or isinstance(self, UseNode):
+                found |= names_of(value)
+        for child in children(self):
+            found |= child.mentioned
+        return frozenset(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +190,11 @@ class RepeatNode(Node):
 
     @cached_property
     def uniform(self) -> bool:
-        """Whether all repetitions are surely alike: tied, with weights of their own, and nothing reads i."""
-        tied = self.decisions != "free" and not self.shares
-        lets = [value for _, value in self.body.let if isinstance(value, Expression)]
-        own = [value.names for value in (*lets, self.body.when) if value is not None]
-        return tied and not any("i" in names for names in (*own, self.body.reads))
+        """Whether all repetitions are surely alike: tied, with weights and tensors of their own, and nothing
+        reads i.
+        """
+        alike = self.decisions != "free" and self.links is None and not self.shares and self.body.local
+        return alike and self.body.single and "i" not in self.body.reads | self.body.own_names
 
 
 @dataclass(frozen=True)
@@ -284,21 +360,8 @@ def enter(path: str, body: Node) -> str:
     return below(path, body.name)
 
 
-def structural_names(node: Node) -> Iterator[str]:
-    """Variables that decide which decisions exist: those in ``when`` and in counts, below this node too."""
-    if node.when is not None:
-        yield from node.when.names
-    if isinstance(node, RepeatNode) and isinstance(node.count, Expression):
-        yield from node.count.names
-    for child in children(node):
-        yield from structural_names(child)
-
-
-def mentions(node: Node, name: str) -> bool:
-    """Whether a variable is read by a ``let``, a ``when`` or a count, here or below."""
-    texts: list[object] = [value for _, value in node.let] + [node.when]
-    if isinstance(node, RepeatNode):
-        texts.append(node.count)
-    if any(isinstance(text, Expression) and name in text.names for text in texts):
-        return True
-    return any(mentions(child, name) for child in children(node))
+def names_of(value: Value | None) -> frozenset[str]:
+    """The variables that a value reads."""
+    if isinstance(value, Divisors):
+        return value.of.names
+    return value.names if isinstance(value, Expression) else frozenset()

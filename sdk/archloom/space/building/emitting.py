@@ -51,7 +51,7 @@ class Emitter:
         self.zeroes: dict[Shape, int] = {}
         # Inside a repetition that shares weights: its place, and the name of all repetitions together.
         self.sharing: tuple[str, str] | None = None
-        self.groups: dict[tuple[str, bytes], str] = {}
+        self.groups: dict[tuple[str, object], str] = {}
 
     def operation(
         self,
@@ -78,20 +78,23 @@ class Emitter:
         if self.sharing is not None and operation.weights:
             here, shared = self.sharing
             group = f"{shared}{place[len(here) :]}"
-            number = len({label for name, label in self.groups if name == group})
-            group = self.groups.setdefault((group, operation.label), f"{group}#{number}" if number else group)
+            number = len({kind for name, kind in self.groups if name == group})
+            kind = weights_of(operation)
+            group = self.groups.setdefault((group, kind), f"{group}#{number}" if number else group)
         self.add(operation, inputs, place, group)
         return Tensor(len(self.instances) - 1, operation.shape)
 
     def remember(self, key: tuple[object, ...], start: int, x: Tensor, y: Tensor, place: str) -> None:
-        """Keep what was emitted from start on as a pattern; it read nothing but x."""
-        if len(self.patterns) >= MAX_PATTERNS:
-            self.patterns.clear()
+        """Keep what was emitted from start on as a pattern, unless it read zeroes besides x."""
         steps = []
         for _, operation, inputs, path, _ in self.instances[start:]:
+            if any(source < start and source != x.node for source in inputs):
+                return
             moved = tuple([-1 if source == x.node else source - start for source in inputs])
             steps.append((operation, moved, path[len(place) :]))
         output = -1 if y.node == x.node else None if y.node is None else y.node - start
+        if len(self.patterns) >= MAX_PATTERNS:
+            self.patterns.clear()
         self.patterns[key] = Pattern(tuple(steps), output, y.shape)
 
     def replay(self, pattern: Pattern, x: Tensor, place: str) -> Tensor:
@@ -114,21 +117,46 @@ class Emitter:
         self.places.add(place)
         return place
 
+    def copies(self, start: int, x: Tensor, y: Tensor, place: str, numbers: range) -> list[Tensor]:
+        """The same repetition again, without walking it: the instances from start led from x to y in the one
+        numbered first. What each of the others yields.
+        """
+        pattern = self.instances[start:]
+        cut = len(f"{place}[{numbers[0]}]")
+        source, target = x.node, y.node
+        assert target is not None
+        if len(self.instances) + len(pattern) * (len(numbers) - 1) > MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        if target < start:  # it yields its input
+            return [y] * (len(numbers) - 1)
+        made = []
+        previous = target
+        for i in numbers[1:]:
+            there = f"{place}[{i}]"
+            shift = len(self.instances) - start
+            for _, operation, inputs, path, _ in pattern:
+                moved = tuple([previous if s == source else s + shift if s >= start else s for s in inputs])
+                self.add(operation, moved, there + path[cut:], "")
+            previous = target + shift
+            made.append(Tensor(previous, y.shape))
+        return made
+
     def apply(
         self,
         name: str,
         given: Given,
-        x: Tensor,
+        inputs: tuple[Tensor, ...],
         path: str,
         place: str,
         normed: bool = False,
     ) -> Tensor:
-        operation = self.operation(name, given, (x.shape,), path, normed)
+        """An operation on its inputs: one of them where it is an identity, nothing emitted where it is zero."""
+        operation = self.operation(name, given, tuple([x.shape for x in inputs]), path, normed)
         if operation.identity:
-            return x
-        if operation.zero or (x.node is None and operation.zero_to_zero):
+            return inputs[0]
+        if operation.zero or (operation.zero_to_zero and all(x.node is None for x in inputs)):
             return Tensor(None, operation.shape)
-        return self.emit(operation, (self.materialise(x),), place)
+        return self.emit(operation, tuple([self.materialise(x) for x in inputs]), place)
 
     def materialise(self, x: Tensor) -> int:
         """The instance that makes a tensor; zeroes of one shape are made once, after the input's batch."""
@@ -169,13 +197,19 @@ class Emitter:
         channels = x.shape.channels if keep_channels else target.channels
         out = (("out", int, channels),)
         if x.shape.kind == target.kind == "vector":
-            return self.apply("linear", out, x, path, place)
-        if x.shape.kind == target.kind == "image":
+            return self.apply("linear", out, (x,), path, place)
+        if x.shape.kind == target.kind and target.kind in ("image", "seq"):
             stride = -(-x.shape.dims[1] // target.dims[1])
             reached = tuple((size - 1) // stride + 1 for size in x.shape.dims[1:])
             if reached == target.dims[1:]:
                 given = (("k", int, 1), ("stride", int, stride), *out)
-                return self.apply(
-                    "batch_norm", (), self.apply("conv", given, x, path, place, True), path, f"{place}.norm"
-                )
+                y = self.apply("conv", given, (x,), path, place, True)
+                return self.apply("batch_norm", (), (y,), path, f"{place}.norm")
         raise BuildError(path, f"no projection leads from {x.shape} to {target}")
+
+
+def weights_of(operation: Operation) -> object:
+    """What operations that hold the same weights agree on: all but the lengths along space and time."""
+    inputs = tuple([(shape.kind, shape.channels) for shape in operation.inputs])
+    body = b"" if operation.body is None else operation.label
+    return (operation.name, operation.version, operation.parameters, inputs, operation.weights, body)

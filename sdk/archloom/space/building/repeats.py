@@ -1,0 +1,87 @@
+"""Repetitions, and the links between them."""
+
+from __future__ import annotations
+
+from archloom.space.building.emitting import Tensor
+from archloom.space.building.flow import Environment, Flow
+from archloom.space.building.walker import WALKS, Walker
+from archloom.space.errors import BuildError
+from archloom.space.expressions import ExpressionError
+from archloom.space.structure import counts_of
+from archloom.space.tree import RepeatNode, below, enter
+
+
+def repeat(
+    walker: Walker, node: RepeatNode, path: str, place: str, flow: Flow, environment: Environment
+) -> Flow:
+    """The body so many times; each repetition is a step of the history that the repeat stands in."""
+    number = count(walker, node, path, flow, environment)
+    outer = walker.sharing
+    group = walker.shared_name(place)
+    alike = node.uniform and outer is None
+    made = [flow.newest]
+    for i in range(number):
+        here, there = (f"{path}[{i}]" if node.decisions == "free" else path), f"{place}[{i}]"
+        if node.weights == "shared":
+            walker.sharing = (there, group)
+        inside: Environment = {**environment, "i": i}
+        start, zeroes, before = len(walker.instances), len(walker.zeroes), flow.newest
+        if node.links is not None:
+            flow = linked(walker, node, path, there, here, made, flow, inside)
+        else:
+            found = walker.node(node.body, enter(here, node.body), enter(there, node.body), flow, inside)
+            flow = flow if found is None else found
+        made.append(flow.newest)
+        fits = flow.newest.node is not None and flow.newest.shape == before.shape
+        if alike and fits and len(walker.zeroes) == zeroes:
+            for y in walker.copies(start, before, flow.newest, place, range(i, number)):
+                flow = flow.step(y)
+            break
+    walker.sharing = outer
+    return flow
+
+
+def count(walker: Walker, node: RepeatNode, path: str, flow: Flow, environment: Environment) -> int:
+    try:
+        environment["cin"] = flow.newest.shape.channels
+        counts = counts_of(node, environment)
+    except ExpressionError as error:
+        raise BuildError(path, str(error)) from None
+    number = counts if isinstance(counts, int) else walker.decisions[below(path, "count")]
+    assert isinstance(number, int)
+    return number
+
+
+def linked(
+    walker: Walker,
+    node: RepeatNode,
+    path: str,
+    there: str,
+    here: str,
+    made: list[Tensor],
+    flow: Flow,
+    environment: Environment,
+) -> Flow:
+    """The history after one repetition, which reads its own input and the earlier tensors chosen, joined.
+
+    made: the repeat's input and the outputs so far.
+    """
+    assert node.links is not None
+    i = len(made) - 1
+    x = made[i]
+    chosen = walker.decisions[f"{path}[{i}].links"] if i else ()
+    assert isinstance(chosen, tuple)
+    if chosen:
+        cin = x.shape.channels
+        how = walker.merge_kind(node.links.merge, below(path, "merge"), "sum", environment, cin)
+        place = below(there, "links")
+        parts = [made[int(source)] for source in chosen]
+        if node.adapt == "project":
+            parts = list(walker.fitted(parts, x, how, path, place))
+        x = walker.merge(how, (*parts, x), path, below(place, how))
+    given = Flow((*flow.tensors[:-1], x), flow.carry)
+    found = walker.node(node.body, enter(here, node.body), enter(there, node.body), given, environment)
+    return flow.step(x if found is None else found.newest)
+
+
+WALKS[RepeatNode] = repeat
