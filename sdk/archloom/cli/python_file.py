@@ -13,11 +13,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from archloom.cli.output import short_name
 from archloom.cli.spaces import space_of
 from archloom.client import Client
 from archloom.errors import InvalidInput, Violation
-from archloom.cli.output import short_name
-from archloom.space import Architecture, Graph, Space
+from archloom.space import Architecture, Space
 
 
 def offered(group: str, name: str) -> Callable[..., Any]:

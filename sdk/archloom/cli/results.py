@@ -42,11 +42,9 @@ def export_results(
         str, typer.Argument(metavar="EXPERIMENT|SPACE", help="An experiment, or a space's file or preset.")
     ],
     architecture: Annotated[
-        str, typer.Argument(help="With a space: decisions as JSON, a file of them, or - for standard input.")
+        str, typer.Argument(help="With a space: decisions as JSON, their file, or - for standard input.")
     ] = "",
-    out: Annotated[Path, typer.Option(help="The folder to write to; for python also the file.")] = Path(
-        "out"
-    ),
+    out: Annotated[Path, typer.Option(help="The folder to write to, or the Python file.")] = Path("out"),
     format_: Annotated[
         Format,
         typer.Option(
