@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from archloom.bench.benchmark import Benchmark
+from archloom.bench.options import read_benchmark, read_settings
 from archloom.bench.plugins import open_plugin
-from archloom.bench.tabular import Benchmark, Run, run_seeds, summary
+from archloom.bench.tabular import MILESTONES, Run, run_seeds, summary
 from archloom.cli.running import new_app
-from archloom.errors import InvalidInput, Violation
-from archloom.space import Space, load_preset, preset_names
-from archloom.strategy.settings import near
 from archloom.strategy.values import Goal
-from archloom.tables import Keys, Table, arch_keys, decision_keys, read_table
 
 app = new_app("Measure a strategy.")
+#: What stands beside every figure.
+BASELINE = "random"
 
 
 @app.callback()
@@ -30,12 +30,15 @@ def bench() -> None:
 def tabular(
     space: Annotated[str, typer.Option(help="nasbench201, another preset, or a space's YAML file.")],
     table: Annotated[
-        Path,
+        list[Path],
         typer.Option(
-            help="CSV, plain or gzipped, keyed by arch for nasbench201, else by the decisions' paths."
+            help="CSV, plain or gzipped, keyed by arch for nasbench201, else by the decisions' paths. May be "
+            "repeated: a metric is looked for in each."
         ),
     ],
-    metric: Annotated[str, typer.Option(help="The column that the strategy is told.")],
+    metric: Annotated[
+        list[str], typer.Option(help="The column that the strategy is told; repeat it for several.")
+    ],
     strategy: Annotated[
         str, typer.Option(help="An installed strategy, module:Class, or HOST:PORT of a running plugin.")
     ],
@@ -45,30 +48,55 @@ def tabular(
     report_table: Annotated[
         Path | None, typer.Option(help="Where --report is, if not in --table: the same keys, another file.")
     ] = None,
-    goal: Annotated[Goal, typer.Option(help="Which way the metric is better.")] = Goal.MAXIMIZE,
+    proxy_table: Annotated[
+        Path | None, typer.Option(help="Where training-free scores are, if not in --table: a column each.")
+    ] = None,
+    goal: Annotated[
+        list[Goal] | None,
+        typer.Option(
+            help="Which way a metric is better, in their order; the first maximize, others minimize."
+        ),
+    ] = None,
     settings: Annotated[str, typer.Option(help="The strategy's settings, a JSON object.")] = "{}",
     queries: Annotated[int, typer.Option(min=1, help="Different architectures a seed may ask for.")] = 300,
     seeds: Annotated[int, typer.Option(min=1, help="How many searches.")] = 10,
-    first_seed: Annotated[int, typer.Option(min=0, help="The seed of the first.")] = 0,
+    first_seed: Annotated[int, typer.Option(min=0, help="The seed of the first.")] = 1000,
     parallel: Annotated[
         int, typer.Option(min=1, help="Trials in flight; they end in a random order drawn from the seed.")
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a seed, and one of all.")] = False,
 ) -> None:
-    """Search a table of trained architectures, and count the queries.
+    """Search a table of trained architectures, and count the queries; random search stands beside.
 
     A query is an architecture asked for the first time; an equal one again is free. 1,000 repeats in a row
-    end a seed. A seed that does not find the table's best counts as one query more than it had.
+    end a seed. A seed that does not find the table's best counts as one query more than it had. With several
+    metrics, the hypervolume of what was found is given as a share of the true front's: minimised metrics
+    over their maximum, the error of maximised ones clipped at 20 points, reference (1, 1); -1 in a minimised
+    column is "not supported", and infeasible.
     """
-    benchmark = _benchmark(space, table, metric, report, report_table, goal, queries, parallel)
+    benchmark = read_benchmark(
+        space=space,
+        tables=table,
+        metrics=metric,
+        goals=goal or [],
+        report=report,
+        report_table=report_table,
+        proxy_table=proxy_table,
+        queries=queries,
+        parallel=parallel,
+    )
+    chosen = read_settings(settings)
     runs: list[Run] = []
+    numbers = range(first_seed, first_seed + seeds)
     with open_plugin(strategy) as plugin:
         name = plugin.describe().name
-        for run in run_seeds(plugin, benchmark, _settings(settings), range(first_seed, first_seed + seeds)):
+        for run in run_seeds(plugin, benchmark, chosen, numbers):
             runs.append(run)
             if as_json:
-                print(json.dumps(_line(run)), flush=True)
-    total = summary(name, runs, queries)
+                print(json.dumps(_line(benchmark, run)), flush=True)
+    total = summary(name, benchmark, runs)
+    if name != BASELINE:
+        total[BASELINE] = _baseline(benchmark, numbers)
     if as_json:
         print(json.dumps(total), flush=True)
     else:
@@ -77,8 +105,16 @@ def tabular(
         show(benchmark, runs, total)
 
 
-def _line(run: Run) -> dict[str, object]:
-    return {
+def _baseline(benchmark: Benchmark, seeds: Sequence[int]) -> dict[str, object]:
+    """The same seeds searched at random."""
+    with open_plugin(BASELINE) as plugin:
+        total = summary(BASELINE, benchmark, list(run_seeds(plugin, benchmark, {}, seeds)))
+    del total["strategy"]
+    return total
+
+
+def _line(benchmark: Benchmark, run: Run) -> dict[str, object]:
+    line: dict[str, object] = {
         "seed": run.seed,
         "queries_to_best": run.queries_to_best,
         "curve": [list(point) for point in run.curve],
@@ -87,89 +123,11 @@ def _line(run: Run) -> dict[str, object]:
         "proxy_evaluations": run.proxy_evaluations,
         "end": run.end,
     }
-
-
-def _benchmark(
-    space: str,
-    table: Path,
-    metric: str,
-    report: str,
-    report_table: Path | None,
-    goal: Goal,
-    queries: int,
-    parallel: int,
-) -> Benchmark:
-    tree, keys = _space(space)
-    found = read_table(table, keys, option="--table")
-    values = found.column(metric, "--metric")
-    if not values:
-        raise InvalidInput([Violation("--metric", f"column {metric!r} of {table} has no numbers")])
-    other: Table = found if report_table is None else read_table(report_table, keys, option="--report-table")
-    if report_table is not None and not report:
-        raise InvalidInput([Violation("--report", "name the column of --report-table to report")])
-    return Benchmark(
-        space=tree,
-        keys=keys,
-        values=values,
-        reports=other.column(report, "--report") if report else values,
-        goal=goal,
-        queries=queries,
-        parallel=parallel,
-        metric=metric,
-        proxies=_Columns(found),
-    )
-
-
-class _Columns(Mapping[str, Mapping[tuple[str, ...], float]]):
-    """A table's columns by name, each gathered when it is asked for."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._gathered: dict[str, Mapping[tuple[str, ...], float]] = {}
-
-    def __getitem__(self, name: str) -> Mapping[tuple[str, ...], float]:
-        if name not in self._table.columns:
-            raise KeyError(name)
-        if name not in self._gathered:
-            self._gathered[name] = self._table.column(name, "--table")
-        return self._gathered[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._table.columns)
-
-    def __len__(self) -> int:
-        return len(self._table.columns)
-
-
-def _space(name: str) -> tuple[Space, Keys]:
-    if name == "nasbench201":
-        return load_preset(name), arch_keys()
-    if name in preset_names():
-        space = load_preset(name)
-        return space, decision_keys(space)
-    path = Path(name)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise InvalidInput(
-            [Violation("--space", f"there is no file and no preset {name!r}; {near(name, preset_names())}")]
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Violation("--space", f"{name} cannot be read: {error}")]) from None
-    space = Space.from_yaml(text)
-    return space, decision_keys(space)
-
-
-def _settings(text: str) -> Mapping[str, Any]:
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput([Violation("--settings", f"it is not JSON: {error}")]) from None
-    if not isinstance(settings, dict):
-        raise InvalidInput(
-            [Violation("--settings", "give a JSON object, for example '{\"population\": 50}'")]
-        )
-    return settings
+    if benchmark.several:
+        line["hypervolume"] = {
+            str(each): run.best_after(each) or 0.0 for each in MILESTONES if each <= benchmark.queries
+        }
+    return line
 
 
 __all__: Sequence[str] = ["app"]

@@ -7,22 +7,17 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from archloom.bench.tabular import Benchmark, Run
+from archloom.bench.benchmark import Benchmark
+from archloom.bench.tabular import Run
+
+_HEADINGS = ("seed", "queries", "to the best", "best", "report", "repeats", "proxy scores", "ended by")
 
 
 def show(benchmark: Benchmark, runs: Sequence[Run], total: Mapping[str, object]) -> None:
     console = Console()
-    seeds = Table(title=f"{total['strategy']}: {benchmark.goal.value} {benchmark.metric}")
-    for heading in (
-        "seed",
-        "queries",
-        "to the best",
-        "best",
-        "report",
-        "repeats",
-        "proxy scores",
-        "ended by",
-    ):
+    sought = ", ".join(f"{metric.goal.value} {metric.column}" for metric in benchmark.metrics)
+    seeds = Table(title=f"{total['strategy']}: {sought}")
+    for heading in _HEADINGS:
         seeds.add_column(heading, justify="left" if heading == "ended by" else "right")
     for run in runs:
         best = run.curve[-1] if run.curve else None
@@ -37,17 +32,34 @@ def show(benchmark: Benchmark, runs: Sequence[Run], total: Mapping[str, object])
             run.end,
         )
     console.print(seeds)
-    means = Table(title="mean report after so many queries")
-    reports = total["mean_report"]
-    assert isinstance(reports, dict)
-    for milestone in reports:
-        means.add_column(milestone, justify="right")
-    means.add_row(*(_number(value) for value in reports.values()))
-    console.print(means)
+    key = "mean_hypervolume" if benchmark.several else "mean_report"
+    measure = "share of the true front's hypervolume" if benchmark.several else "report"
+    console.print(_means(f"mean {measure} after so many queries", key, total))
+    if not benchmark.several:
+        _print_found(console, benchmark, len(runs), total)
+
+
+def _means(title: str, key: str, total: Mapping[str, object]) -> Table:
+    rows = {str(total["strategy"]): total, "random": total.get("random")}
+    table = Table(title=title)
+    table.add_column("strategy")
+    for name, row in rows.items():
+        if isinstance(row, Mapping):
+            means: Mapping[str, float | None] = row[key]
+            if not table.rows:
+                for milestone in means:
+                    table.add_column(milestone, justify="right")
+            table.add_row(name, *(_number(value) for value in means.values()))
+    return table
+
+
+def _print_found(console: Console, benchmark: Benchmark, seeds: int, total: Mapping[str, object]) -> None:
+    beside = total.get("random")
+    random = f"; random {beside['median_queries_to_best']:g}" if isinstance(beside, Mapping) else ""
     console.print(
-        f"Found the table's best ({benchmark.optimum:g}) in {total['found']} of {len(runs)} seeds; "
-        f"median queries to it: {total['median_queries_to_best']:g}"
-        f" (not found counts as {benchmark.queries + 1})."
+        f"Found the table's best ({benchmark.optimum:g}) in {total['found']} of {seeds} seeds; "
+        f"median queries to it: {total['median_queries_to_best']:g}, from {total['least_queries_to_best']:g} "
+        f"to {total['most_queries_to_best']:g}{random} (not found counts as {benchmark.queries + 1})."
     )
 
 

@@ -8,17 +8,18 @@ isomorphic ones that are written differently are queries of their own.
 from __future__ import annotations
 
 import random
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from archloom.bench.benchmark import Benchmark
+from archloom.bench.hypervolume import Losses, covers
 from archloom.errors import InternalError
-from archloom.space import Architecture, Space, SpaceError
+from archloom.space import Architecture, SpaceError
 from archloom.strategy.plugin import Plugin
-from archloom.strategy.values import Goal, Objective, SearchSpec
-from archloom.tables import Key, Keys
+from archloom.strategy.values import Goal
+from archloom.tables import Key
 from archloom.testing.session import Session, SessionTrial
 from archloom.v1 import strategy_pb2
 
@@ -29,48 +30,17 @@ MILESTONES = (25, 50, 100, 150, 300)
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """What is measured: a space, the numbers of a table, and how much may be asked."""
-
-    space: Space
-    keys: Keys
-    values: Mapping[Key, float]
-    """The metric the strategy sees, by key."""
-    reports: Mapping[Key, float]
-    """What is reported of the best so far; never shown to the strategy."""
-    goal: Goal
-    queries: int
-    parallel: int = 1
-    metric: str = "metric"
-    proxies: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
-    """Training-free scores by name and key. They are free, and counted beside the queries."""
-
-    @property
-    def objective(self) -> Objective:
-        return Objective(
-            re.sub(r"[^a-z0-9_]", "_", self.metric.lower()).lstrip("_0123456789") or "metric", self.goal
-        )
-
-    @property
-    def optimum(self) -> float:
-        return max(self.values.values()) if self.goal is Goal.MAXIMIZE else min(self.values.values())
-
-    def spec(self) -> SearchSpec:
-        return SearchSpec(
-            space=self.space, objectives=(self.objective,), trials=self.queries, parallelism=self.parallel
-        )
-
-
-@dataclass(frozen=True)
 class Run:
     """One seed's search."""
 
     seed: int
     queries: int
     queries_to_best: int | None
-    """The query that found the table's best value; None when none did."""
+    """The query that found the table's best value; None when none did, and with several metrics."""
     curve: tuple[tuple[int, float, float | None], ...]
-    """(query, metric, report) at each improvement of the metric."""
+    """(query, metric, report) at each improvement of the metric; with several, (query, share, None) at each
+    of the hypervolume, as a share of the true front's.
+    """
     repeats: int
     proxy_evaluations: int
     end: str
@@ -79,6 +49,10 @@ class Run:
     def report_after(self, queries: int) -> float | None:
         """What is reported of the best of the first ``queries``."""
         return next((report for at, _, report in reversed(self.curve) if at <= queries), None)
+
+    def best_after(self, queries: int) -> float | None:
+        """The metric, or the share of the hypervolume, after so many."""
+        return next((best for at, best, _ in reversed(self.curve) if at <= queries), None)
 
 
 def run_seeds(
@@ -92,23 +66,32 @@ def run_seeds(
         yield _Search(benchmark, session, seed).run()
 
 
-def summary(strategy: str, runs: Sequence[Run], queries: int) -> dict[str, object]:
+def summary(strategy: str, benchmark: Benchmark, runs: Sequence[Run]) -> dict[str, object]:
     """All seeds in one line; a seed that did not find the best counts as one query more than it had."""
-    needed = [queries + 1 if run.queries_to_best is None else run.queries_to_best for run in runs]
+    milestones = {each: each <= benchmark.queries for each in MILESTONES}
+    if benchmark.several:
+        shares = {
+            str(each): _mean([run.best_after(each) or 0.0 for run in runs]) if reached else None
+            for each, reached in milestones.items()
+        }
+        return {"strategy": strategy, "mean_hypervolume": shares}
+    needed = [benchmark.queries + 1 if run.queries_to_best is None else run.queries_to_best for run in runs]
     return {
         "strategy": strategy,
         "median_queries_to_best": statistics.median(needed),
+        "least_queries_to_best": min(needed),
+        "most_queries_to_best": max(needed),
         "found": sum(run.queries_to_best is not None for run in runs),
         "mean_report": {
-            str(milestone): _mean(runs, milestone) if milestone <= queries else None
-            for milestone in MILESTONES
+            str(each): _mean([run.report_after(each) for run in runs]) if reached else None
+            for each, reached in milestones.items()
         },
     }
 
 
-def _mean(runs: Sequence[Run], queries: int) -> float | None:
-    reports = [report for run in runs if (report := run.report_after(queries)) is not None]
-    return statistics.fmean(reports) if reports else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 class _Search:
@@ -120,7 +103,8 @@ class _Search:
         self._seed = seed
         self._order = random.Random(f"order/{seed}")
         self._waiting: list[tuple[SessionTrial, Key]] = []
-        self._known: dict[Key, float] = {}
+        self._known: set[Key] = set()
+        self._front: list[Losses] = []
         self._scored: set[tuple[Key, tuple[str, ...]]] = set()
         self._curve: list[tuple[int, float, float | None]] = []
         self._to_best: int | None = None
@@ -178,11 +162,11 @@ class _Search:
         proxies = tuple(proposal.fidelity.proxies)
         if proxies:
             self._score(ordinal, proposal, key, proxies)
-        elif key not in self._benchmark.values:
+        elif not self._benchmark.has(key):
             self._refuse(ordinal, proposal, "the table does not have it")
         elif key in self._known:
             self._repeat()
-            self._session.finish(self._session.accept(ordinal, proposal), self._metrics(key))
+            self._tell(self._session.accept(ordinal, proposal), key)
         elif key in self._asked:
             self._refuse(ordinal, proposal, "an equal trial is running")
         else:
@@ -192,32 +176,51 @@ class _Search:
 
     def _finish_one(self) -> None:
         trial, key = self._waiting.pop(self._order.randrange(len(self._waiting)))
-        value = self._benchmark.values[key]
-        self._known[key] = value
-        self._session.finish(trial, self._metrics(key))
-        score = self._benchmark.objective.score
-        if not self._curve or score(value) > score(self._curve[-1][1]):
-            self._curve.append((len(self._known), value, self._benchmark.reports.get(key)))
-        if self._to_best is None and value == self._benchmark.optimum:
+        self._known.add(key)
+        self._tell(trial, key)
+        if not self._benchmark.feasible(key):
+            return
+        if self._benchmark.several:
+            self._extend_front(key)
+        else:
+            self._compare(key)
+
+    def _tell(self, trial: SessionTrial, key: Key) -> None:
+        self._session.finish(trial, self._benchmark.told(key), feasible=self._benchmark.feasible(key))
+
+    def _compare(self, key: Key) -> None:
+        benchmark, value = self._benchmark, self._benchmark.metric.values[key]
+        better = value.__gt__ if benchmark.metric.goal is Goal.MAXIMIZE else value.__lt__
+        if not self._curve or better(self._curve[-1][1]):
+            self._curve.append((len(self._known), value, benchmark.reports.get(key)))
+        if self._to_best is None and value == benchmark.optimum:
             self._to_best = len(self._known)
+
+    def _extend_front(self, key: Key) -> None:
+        losses = self._benchmark.losses(key)
+        if any(covers(other, losses) for other in self._front):
+            return
+        self._front = [other for other in self._front if not covers(losses, other)] + [losses]
+        share = self._benchmark.volume(self._front)
+        if not self._curve or share > self._curve[-1][1]:
+            self._curve.append((len(self._known), share, None))
 
     def _score(
         self, ordinal: int, proposal: strategy_pb2.Proposal, key: Key, proxies: tuple[str, ...]
     ) -> None:
-        scores = {
-            name: self._benchmark.proxies[name][key]
-            for name in proxies
-            if name in self._benchmark.proxies and key in self._benchmark.proxies[name]
-        }
-        if len(scores) < len(proxies):
-            self._refuse(ordinal, proposal, "the table does not have that proxy's score")
+        unknown = [name for name in proxies if name not in self._benchmark.proxies]
+        if unknown:
+            self._refuse(ordinal, proposal, f"the table has no proxy {unknown[0]!r}")
             return
+        columns = {name: self._benchmark.proxies[name] for name in proxies}
+        scores = {name: column[key] for name, column in columns.items() if key in column}
         if (key, proxies) in self._scored:
             self._repeat()
         else:
             self._in_a_row = 0
             self._scored.add((key, proxies))
-            self._proxy_evaluations += len(proxies)
+            self._proxy_evaluations += len(scores)
+        # Without a row it has no score: the trial ends with none.
         self._session.finish(self._session.accept(ordinal, proposal), scores)
 
     def _refuse(self, ordinal: int, proposal: strategy_pb2.Proposal, reason: str) -> None:
@@ -227,6 +230,3 @@ class _Search:
     def _repeat(self) -> None:
         self._repeats += 1
         self._in_a_row += 1
-
-    def _metrics(self, key: Key) -> dict[str, float]:
-        return {self._benchmark.objective.metric: self._benchmark.values[key]}

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archloom.bench.tabular import REPEATS, Benchmark, Run, run_seeds, summary
+from archloom.bench.benchmark import Benchmark, Metric
+from archloom.bench.hypervolume import covers, hypervolume
+from archloom.bench.tabular import REPEATS, Run, run_seeds, summary
 from archloom.cli import main
 from archloom.errors import InternalError, InvalidInput
 from archloom.space import Space, load_preset
@@ -31,11 +33,13 @@ SPACE = load_preset("nasbench201")
 KEYS = arch_keys()
 
 
-def benchmark(values: dict[Key, float] | None = None, **fields: Any) -> Benchmark:
+def benchmark(
+    values: dict[Key, float] | None = None, goal: Goal = Goal.MAXIMIZE, *more: Metric, **fields: Any
+) -> Benchmark:
     """All of nasbench201 with made-up accuracies, the best of them once."""
     made = values if values is not None else every_value()
-    whole: dict[str, Any] = {"queries": 30, "goal": Goal.MAXIMIZE, "reports": made, **fields}
-    return Benchmark(space=SPACE, keys=KEYS, values=made, **whole)
+    whole: dict[str, Any] = {"queries": 30, "reports": made, **fields}
+    return Benchmark(space=SPACE, keys=KEYS, metrics=(Metric("accuracy", goal, made), *more), **whole)
 
 
 def every_value() -> dict[Key, float]:
@@ -52,6 +56,7 @@ class Scripted(Strategy[Any, Listed]):
     """Proposes the architectures of ``numbers`` one after the other; its state has what it was just told."""
 
     name = "scripted"
+    capabilities = Capabilities(max_objectives=0)
     numbers: Sequence[int] = ()
     proxies: tuple[str, ...] = ()
 
@@ -147,7 +152,14 @@ def test_proxies_are_free_and_counted() -> None:
     scores = {"synflow": {key_of(number): 1.0 for number in range(3)}, "nwot": {key_of(1): 2.0}}
     run = run_one(scripted([0, 1, 2, 1], ("synflow",)), benchmark(proxies=scores))
     assert (run.queries, run.proxy_evaluations, run.repeats) == (0, 3, 1)
-    assert run_one(scripted([0, 1], ("synflow", "nwot")), benchmark(proxies=scores)).proxy_evaluations == 2
+
+
+def test_a_cell_without_a_row_has_no_score_and_an_unknown_proxy_is_refused() -> None:
+    scores = {"synflow": {key_of(number): 1.0 for number in range(3)}, "nwot": {key_of(1): 2.0}}
+    bench = benchmark(proxies=scores)
+    run = run_one(scripted([0, 1, 5], ("synflow", "nwot")), bench)
+    assert (run.proxy_evaluations, run.repeats) == (1 + 2 + 0, 0)
+    assert run_one(scripted([0, 1], ("synflow", "zen")), bench).repeats == 2
 
 
 @pytest.mark.parametrize("kind", [RandomSearch, RegularizedEvolution])
@@ -171,10 +183,13 @@ def test_what_was_not_found_counts_as_one_more() -> None:
     def run(seed: int, found: int | None, report: float) -> Run:
         return Run(seed, 60, found, ((1, 0.5, report), (40, 0.6, report + 1)), 0, 0, "queries")
 
-    total = summary("mine", [run(0, None, 10.0), run(1, 7, 20.0), run(2, None, 30.0)], 60)
+    runs = [run(0, None, 10.0), run(1, 7, 20.0), run(2, None, 30.0)]
+    total = summary("mine", benchmark(queries=60), runs)
     assert total == {
         "strategy": "mine",
         "median_queries_to_best": 61,
+        "least_queries_to_best": 7,
+        "most_queries_to_best": 61,
         "found": 1,
         "mean_report": {"25": 20.0, "50": 21.0, "100": None, "150": None, "300": None},
     }
@@ -233,7 +248,14 @@ def test_one_line_a_seed_and_one_of_all(table: Path, capsys: pytest.CaptureFixtu
     for line in seeds:
         assert line["queries_to_best"] is None
         assert all(report == pytest.approx(metric + 1) for _, metric, report in line["curve"])
-    assert set(total) == {"strategy", "median_queries_to_best", "found", "mean_report"}
+    assert set(total) == {
+        "strategy",
+        "median_queries_to_best",
+        "least_queries_to_best",
+        "most_queries_to_best",
+        "found",
+        "mean_report",
+    }
     assert (total["strategy"], total["median_queries_to_best"], total["found"]) == ("random", 31, 0)
     assert list(total["mean_report"]) == ["25", "50", "100", "150", "300"]
     assert main(command(table, *arguments)) == 0
@@ -308,6 +330,9 @@ def test_a_space_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (("--strategy", "random", "--report", "tset"), "--report: "),
         (("--strategy", "random", "--table", "no.csv"), "there is no file no.csv"),
         (("--strategy", "random", "--space", "nasbench210"), "did you mean 'nasbench201'?"),
+        (("--strategy", "random", "--goal", "maximize", "--goal", "minimize"), "--goal: 2 goals for 1"),
+        (("--strategy", "random", "--metric", "val"), "--metric: val, val: two of them have one name"),
+        (("--strategy", "random", "--proxy-table", "no.csv"), "--proxy-table: there is no file no.csv"),
         (("--strategy", "random", "--settings", "{"), "--settings: it is not JSON"),
         (("--strategy", "random", "--settings", "[]"), "--settings: give a JSON object"),
         (("--strategy", "random", "--settings", '{"sampling": "all"}'), "settings.sampling: "),
@@ -331,3 +356,103 @@ def test_capabilities_hold_in_the_benchmark_too() -> None:
         numbers = (1, 2, 3)
 
     assert run_one(StrategyRuntime(Many()), benchmark(queries=3)).queries == 3
+    with pytest.raises(InvalidInput, match="at most one objective"):
+        run_one(StrategyRuntime(Many()), two_metrics())
+
+
+# Several metrics.
+
+
+def two_metrics(**fields: Any) -> Benchmark:
+    """Accuracies in percent and latencies of five architectures; the device does not support the last."""
+    accuracies = [95.0, 90.0, 85.0, 50.0, 99.0]
+    latencies = [10.0, 5.0, 1.0, 2.0, -1.0]
+    latency = Metric("latency", Goal.MINIMIZE, {key_of(n): value for n, value in enumerate(latencies)})
+    values = {key_of(number): value for number, value in enumerate(accuracies)}
+    return benchmark(values, Goal.MAXIMIZE, latency, **fields)
+
+
+def test_the_hypervolume_of_two_metrics() -> None:
+    """Error over 20 points and latency over 10: (.25, 1), (.5, .5), (.75, .1); the fourth's error is clipped
+    at 1 and covers nothing, and the first touches the reference. By hand: .25 * .5 + .25 * .9 = .35.
+    """
+    bench = two_metrics(queries=5)
+    run = run_one(scripted([3, 4, 1, 2, 0]), bench)
+    assert run.queries == 5
+    assert run.queries_to_best is None
+    assert [(at, pytest.approx(share)) for at, share, _ in run.curve] == [
+        (1, 0.0),
+        (3, 0.25 / 0.35),
+        (4, 1.0),
+    ]
+    assert run.best_after(3) == pytest.approx(0.25 / 0.35)
+    total = summary("mine", two_metrics(queries=50), [run])
+    assert total["mean_hypervolume"] == {"25": 1.0, "50": 1.0, "100": None, "150": None, "300": None}
+
+
+def test_what_the_device_does_not_support_is_infeasible_and_its_latency_is_not_told() -> None:
+    told: list[tuple[str, dict[str, float]]] = []
+
+    class Listening(Scripted):
+        name = "listening"
+        numbers = (4, 0)
+        capabilities = Capabilities(max_objectives=0)
+
+        def propose(self, request: ProposeRequest[Any, Listed]) -> ProposeResult[Listed]:
+            told.extend(
+                (event.kind.value, dict(event.metrics)) for event in request.observations if event.metrics
+            )
+            return super().propose(request)
+
+    run_one(StrategyRuntime(Listening()), two_metrics(queries=5))
+    assert told == [
+        ("infeasible", {"accuracy": 99.0}),
+        ("finished", {"accuracy": 95.0, "latency": 10.0}),
+    ]
+
+
+def test_a_column_of_negative_numbers_is_not_unsupported() -> None:
+    values = {key_of(number): float(number) for number in range(3)}
+    negative = Metric(
+        "energy", Goal.MINIMIZE, {key_of(n): value for n, value in enumerate((-1.0, -2.0, 3.0))}
+    )
+    assert benchmark(values, Goal.MAXIMIZE, negative).feasible(key_of(0))
+
+
+@pytest.mark.parametrize(("best", "whole"), [(0.9, 1.0), (90.0, 100.0), (700.0, 700.0)])
+def test_the_error_is_clipped_at_a_fifth_of_the_whole(best: float, whole: float) -> None:
+    values = {key_of(0): best, key_of(1): whole * 0.85, key_of(2): whole * 0.1}
+    metric = Metric("score", Goal.MAXIMIZE, values)
+    losses = [metric.loss(key_of(number)) for number in range(3)]
+    assert losses == pytest.approx([(whole - best) / (0.2 * whole), 0.75, 1.0])
+
+
+def test_several_metrics_from_several_tables_beside_random(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = table.with_name("latency.csv")
+    rng = random.Random(2)
+    rows = [f"{key[0]},{rng.random() + 1:.4f}" for key in every_value()]
+    other.write_text("\n".join(["arch,latency_ms", *rows]) + "\n")
+    arguments = ["--table", str(other), "--metric", "latency_ms", "--queries", "30", "--seeds", "2"]
+    arguments += ["--strategy", "regularized-evolution"]
+    assert main(command(table, *arguments, "--json")) == 0
+    *seeds, total = lines(capsys)
+    assert [line["seed"] for line in seeds] == [1000, 1001]
+    assert all(0 < line["hypervolume"]["25"] < 1 for line in seeds)
+    assert 0 < total["random"]["mean_hypervolume"]["25"] < 1
+    assert total["mean_hypervolume"]["25"] == pytest.approx(
+        sum(line["hypervolume"]["25"] for line in seeds) / 2
+    )
+    assert main(command(table, *arguments)) == 0
+    assert "share of the true front's hypervolume" in " ".join(capsys.readouterr().out.split())
+    assert main(command(table, *arguments, "--report", "test")) == 1
+    assert "--report: several metrics" in capsys.readouterr().err
+
+
+def test_the_hypervolume_of_three_losses_is_that_of_a_fine_grid() -> None:
+    rng = random.Random(3)
+    points = [(rng.randrange(10) / 10, rng.randrange(10) / 10, rng.randrange(10) / 10) for _ in range(12)]
+    cells = [(x / 10, y / 10, z / 10) for x in range(10) for y in range(10) for z in range(10)]
+    covered = sum(any(covers(point, cell) for point in points) for cell in cells)
+    assert hypervolume(points, (1.0, 1.0, 1.0)) == pytest.approx(covered / 1000)
