@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from archloom.space import Graph
+from archloom.space.scans import STEP_INPUT, STEP_OUTPUT
 from torch import Tensor, nn
 
 from archloom_evaluators.build import layers as layers  # registers the built-in operations
@@ -34,20 +36,50 @@ class Network(nn.Module):
                 continue
             key = layer_key(node.weights_key)
             if key not in self.layers:
-                self.layers[key] = build_operation(node.operation)
+                body = node.operation.body
+                self.layers[key] = build_operation(node.operation) if body is None else Scan(body)
             done = tuple({source for source in node.inputs if last[source] == node.id and source not in kept})
             self.steps.append((node.id, key, node.inputs, done))
 
     def forward(self, *inputs: Tensor) -> Tensor | dict[str, Tensor]:
         if len(inputs) != len(self.input_ids):
             raise TypeError(f"the network takes {len(self.input_ids)} inputs, here are {len(inputs)}")
+        outputs = self.outputs(*inputs)
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+    def outputs(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """name -> output, also where there is one alone."""
         values = dict(zip(self.input_ids, inputs, strict=True))
         for number, key, sources, done in self.steps:
             values[number] = self.layers[key](*[values[source] for source in sources])
             for source in done:
                 del values[source]
-        outputs = {name: values[number] for name, number in self.output_ids.items()}
-        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        return {name: values[number] for name, number in self.output_ids.items()}
+
+
+class Scan(nn.Module):
+    """[n, c, t] -> [n, width, t]: a step's network at one time after the other, with states that are zero at
+    first.
+
+    The weights of the step are called ``step.layers.<path in the body>``.
+    """
+
+    def __init__(self, body: Graph) -> None:
+        super().__init__()
+        self.step = Network(body)
+        self.names = list(body.inputs)
+        self.widths = {
+            name: body[node].shape.channels for name, node in body.inputs.items() if name != STEP_INPUT
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = {name: x.new_zeros(x.shape[0], width) for name, width in self.widths.items()}
+        found = []
+        for now in x.unbind(-1):
+            given = {STEP_INPUT: now, **states}
+            states = self.step.outputs(*[given[name] for name in self.names])
+            found.append(states.pop(STEP_OUTPUT))
+        return torch.stack(found, -1)
 
 
 def layer_key(path: str) -> str:

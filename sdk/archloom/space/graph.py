@@ -13,6 +13,7 @@ from archloom.space.canonical import canonical_hash
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.expressions import Scalar
 from archloom.space.operations import Operation, OperationError, Shape, resolve
+from archloom.space.scans import SCAN, scan_operation
 
 if TYPE_CHECKING:
     from archloom.v1 import architecture_pb2
@@ -90,6 +91,35 @@ class Graph:
         pools count nothing.
         """
         return sum(node.operation.flops for node in self.nodes)
+
+    @cached_property
+    def depth(self) -> int:
+        """Layers with weights on the longest path; a scan counts as one step of its body."""
+        depths: list[int] = []
+        for node in self.nodes:
+            body = node.operation.body
+            own = int(node.operation.weights > 0) if body is None else body.depth
+            depths.append(own + max([depths[source] for source in node.inputs], default=0))
+        return max([depths[node] for node in self.outputs.values()], default=0)
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether no output at a time depends on later times of any input that has a time axis."""
+        return all(self.causal_in(name) for name in self.inputs)
+
+    def causal_in(self, name: str) -> bool:
+        """Whether no output at a time depends on later times of this input; true of one without a time axis."""
+        source = self.inputs[name]
+        if self[source].shape.kind not in ("seq", "tokens"):
+            return True
+        reached = {source}
+        for number, operation, inputs, _, _ in self.nodes:
+            places = [place for place, one in enumerate(inputs) if one in reached]
+            if places:
+                if not operation.causal or any(place in operation.whole_inputs for place in places):
+                    return False
+                reached.add(number)
+        return True
 
     def __getitem__(self, node: int) -> GraphNode:
         return self.nodes[node]
@@ -173,39 +203,55 @@ def _uses(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Ma
     return uses
 
 
-def rebuild(
-    parts: Sequence[tuple[str, int, Mapping[str, Scalar], tuple[int, ...], str, str, Shape]],
-    inputs: Mapping[str, int],
-    outputs: Mapping[str, int],
-) -> Graph:
-    """A graph from (operation, version, parameters, inputs, path, group, shape) of each node, checked; raises
-    SpaceError.
-    """
+class NodeFacts(NamedTuple):
+    """What a message says of a node."""
+
+    operation: str
+    version: int
+    parameters: Mapping[str, Scalar]
+    inputs: tuple[int, ...]
+    path: str
+    group: str
+    shape: Shape
+    body: Graph | None
+
+
+def rebuild(parts: Sequence[NodeFacts], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
+    """A graph from what a message says, checked; raises SpaceError."""
     nodes: list[GraphNode] = []
     faults: list[Violation] = []
-    for number, (name, version, parameters, sources, path, group, shape) in enumerate(parts):
+    for number, facts in enumerate(parts):
         place = f"nodes[{number}]"
-        if any(not 0 <= source < number for source in sources):
+        if any(not 0 <= source < number for source in facts.inputs):
             raise SpaceError([*faults, Violation(f"{place}.inputs", "an input is no earlier node")])
-        given = tuple((key, type(value), value) for key, value in parameters.items())
-        shapes = (shape,) if name == "input" else tuple(nodes[source].shape for source in sources)
         try:
-            if not shapes:
-                raise OperationError(f"{name} needs an input")
-            operation = resolve(name, given, shapes)
+            operation = _resolved(facts, tuple(nodes[source].shape for source in facts.inputs))
         except OperationError as error:
             raise SpaceError([*faults, Violation(place, str(error))]) from None
-        if operation.version != version:
-            found = f"{name} is version {operation.version} here, the graph has version {version}"
+        name = facts.operation
+        if operation.version != facts.version:
+            found = f"{name} is version {operation.version} here, the graph has version {facts.version}"
             faults.append(Violation(f"{place}.version", found))
-        if operation.shape != shape:
-            faults.append(
-                Violation(f"{place}.shape", f"{name} yields {operation.shape}, the graph has {shape}")
-            )
-        nodes.append(GraphNode(number, operation, sources, path, group))
+        if operation.shape != facts.shape:
+            found = f"{name} yields {operation.shape}, the graph has {facts.shape}"
+            faults.append(Violation(f"{place}.shape", found))
+        nodes.append(GraphNode(number, operation, facts.inputs, facts.path, facts.group))
     for port in (*inputs.values(), *outputs.values()):
         if not 0 <= port < len(nodes):
             faults.append(Violation("outputs", f"there is no node {port}"))
     if faults:
         raise SpaceError(faults)
     return Graph(tuple(nodes), dict(inputs), dict(outputs))
+
+
+def _resolved(facts: NodeFacts, shapes: tuple[Shape, ...]) -> Operation:
+    if facts.operation == "input":
+        shapes = (facts.shape,)
+    if not shapes:
+        raise OperationError(f"{facts.operation} needs an input")
+    if facts.operation == SCAN:
+        if facts.body is None:
+            raise OperationError("a scan needs a body")
+        return scan_operation(facts.body, shapes[0])
+    given = tuple((key, type(value), value) for key, value in facts.parameters.items())
+    return resolve(facts.operation, given, shapes)

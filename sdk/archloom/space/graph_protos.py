@@ -6,7 +6,7 @@ from typing import Any
 
 from archloom.space.architecture import Architecture
 from archloom.space.errors import SpaceError, Violation
-from archloom.space.graph import Graph, rebuild
+from archloom.space.graph import Graph, NodeFacts, rebuild
 from archloom.space.operations import Shape
 from archloom.space.protos import KIND_NAMES, KINDS, read_literal, write_literal
 from archloom.v1 import architecture_pb2 as pb
@@ -61,6 +61,7 @@ def write_graph(graph: Graph) -> pb.Graph:
                 path=node.path,
                 shape=pb.TensorShape(kind=KINDS[node.shape.kind], dims=node.shape.dims),
                 sharing_group=node.group,
+                body=None if node.operation.body is None else write_graph(node.operation.body),
             )
             for node in graph.nodes
         ],
@@ -74,7 +75,7 @@ def write_graph(graph: Graph) -> pb.Graph:
 
 def read_graph(message: pb.Graph) -> Graph:
     parts = [
-        (
+        NodeFacts(
             node.operation,
             node.version,
             {parameter.name: read_literal(parameter.value) for parameter in node.parameters},
@@ -82,6 +83,7 @@ def read_graph(message: pb.Graph) -> Graph:
             node.path,
             node.sharing_group,
             Shape(KIND_NAMES.get(node.shape.kind, "unspecified"), tuple(node.shape.dims)),
+            read_graph(node.body) if node.HasField("body") else None,
         )
         for node in message.nodes
     ]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
-from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
 from archloom.space.errors import BuildError
 from archloom.space.graph import Graph, prune
-from archloom.space.operations import Operation, Shape
+from archloom.space.operations import OperationError, Shape
+from archloom.space.scans import STEP_INPUT, STEP_OUTPUT, scan_operation
 from archloom.space.structure import root_path
 from archloom.space.tree import ScanNode, below, enter
-
-STEP_INPUT, STEP_OUTPUT = "x", "y"
-"""The names in a step's network; each state has its own name there, as an input and as an output."""
 
 
 def scan(walker: Walker, node: ScanNode, path: str, place: str, flow: Flow, environment: Environment) -> Flow:
@@ -29,14 +24,20 @@ def scan(walker: Walker, node: ScanNode, path: str, place: str, flow: Flow, envi
         for name, width in node.states
     }
     body = step_network(walker, node, path, x.shape.channels, widths, environment)
-    operation = repeated(body, x.shape)
+    try:
+        operation = scan_operation(body, x.shape)
+    except OperationError as error:
+        raise BuildError(path, str(error)) from None
     return flow.step(walker.emit(operation, (walker.materialise(x),), place))
 
 
 def step_network(
     walker: Walker, node: ScanNode, path: str, channels: int, widths: dict[str, int], environment: Environment
 ) -> Graph:
-    """Inputs x and the states; outputs y and the next states that matter."""
+    """Inputs x and the states; outputs y and the next states that matter.
+
+    The first state's next value is the body's output, unless a node inside has the state's name.
+    """
     inner = Walker(walker.decisions, walker.patterns, walker.outer)
     inner.where = walker.where
     for name, width in ((STEP_INPUT, channels), *widths.items()):
@@ -56,18 +57,8 @@ def step_network(
     nexts = {name: inner.tensors[name] for name in widths}
     if first not in inner.named:
         nexts[first] = y
-    check(path, y, nexts, widths)
     outputs = {name: inner.materialise(tensor) for name, tensor in {STEP_OUTPUT: y, **nexts}.items()}
     return without_idle(inner, ports, outputs)
-
-
-def check(path: str, y: Tensor, nexts: dict[str, Tensor], widths: dict[str, int]) -> None:
-    if y.shape.kind != "vector":
-        raise BuildError(path, f"the body of a scan yields one vector a step, this one yields {y.shape}")
-    for name, tensor in nexts.items():
-        if tensor.shape != Shape("vector", (widths[name],)):
-            found = f"state {name!r} is vector[{widths[name]}], its next value is {tensor.shape}"
-            raise BuildError(path, f"{found}: they must be equal")
 
 
 def without_idle(inner: Walker, ports: dict[str, int], outputs: dict[str, int]) -> Graph:
@@ -90,24 +81,6 @@ def _reaching(inner: Walker, targets: set[int]) -> set[int]:
         if number in found:
             found.update(inner.instances[number].inputs)
     return found
-
-
-def repeated(body: Graph, shape: Shape) -> Operation:
-    """The operation that runs a step's network over a seq of this shape."""
-    time = shape.dims[1]
-    result = Shape("seq", (body[body.outputs[STEP_OUTPUT]].shape.channels, time))
-    label = sha256(repr(("scan", 1, body.hash, shape, result)).encode()).digest()[:16]
-    return Operation(
-        name="scan",
-        version=1,
-        parameters=(),
-        inputs=(shape,),
-        shape=result,
-        weights=body.parameters,
-        flops=time * body.flops,
-        label=label,
-        body=body,
-    )
 
 
 WALKS[ScanNode] = scan
