@@ -81,3 +81,15 @@ register(
         summary="Stochastic depth: zeroes whole examples with probability p in training (Huang et al. 2016).",
     )
 )
+register(
+    OpSpec(
+        "scale",
+        1,
+        SAME,
+        (Parameter("by", "float", None, summary="The factor; -1 makes a sum a difference."),),
+        identity_if="by == 1",
+        zero_if="by == 0",
+        zero_to_zero="true",
+        summary="All values times a constant.",
+    )
+)
