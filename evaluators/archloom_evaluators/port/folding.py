@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from archloom.space import Graph, GraphNode
+
+from archloom_evaluators.port.borders import Borders
 
 Segments = tuple[str, ...]
 MERGES = ("sum", "mul", "concat")
@@ -64,11 +66,7 @@ def fold(graph: Graph) -> Piece:
 class _Folder:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.readers: dict[int, list[int]] = {node.id: [] for node in graph.nodes}
-        for node in graph.nodes:
-            for source in node.inputs:
-                self.readers[source].append(node.id)
-        self.outputs = set(graph.outputs.values())
+        self.borders = Borders({node.id: node.inputs for node in graph.nodes}, graph.outputs.values())
         self.root = _Branch()
         for node in graph.nodes:
             if node.op != "input":
@@ -106,38 +104,6 @@ class _Folder:
             steps.append((node.op, node.operation.parameters, node.group, reads))
         return tuple(steps)
 
-    # -------------------------------------------------------------- borders
-
-    def entries(self, members: Iterable[int]) -> tuple[int, ...]:
-        inside = set(members)
-        found: dict[int, None] = {}
-        for number in members:
-            found.update(dict.fromkeys(s for s in self.graph[number].inputs if s not in inside))
-        return tuple(found)
-
-    def exits(self, members: Sequence[int]) -> list[int]:
-        inside = set(members)
-        return [
-            number
-            for number in members
-            if number in self.outputs or any(reader not in inside for reader in self.readers[number])
-        ]
-
-    def closed(self, branch: _Branch) -> bool:
-        """Whether it can be called as one function of one result."""
-        if len(self.exits(branch.members)) != 1:
-            return False
-        inside, first = set(branch.members), branch.members[0]
-        stack, seen = [s for s in self.entries(branch.members) if s > first], set[int]()
-        while stack:
-            number = stack.pop()
-            if number in inside:
-                return False
-            if number not in seen:
-                seen.add(number)
-                stack += [source for source in self.graph[number].inputs if source >= first]
-        return True
-
     def instance(self, branch: _Branch) -> object:
         """What module it is; None where its weights are shared with parts of others."""
         inside = Counter(self.graph[n].group for n in branch.members if self.graph[n].group)
@@ -147,7 +113,7 @@ class _Folder:
         twins = self.twins[self.signature(branch)]
         if any(inside[group] * len(twins) != self.groups[group] for group in crossing):
             return None
-        return self.signature(branch) if all(map(self.closed, twins)) else None
+        return self.signature(branch) if all(self.borders.closed(twin.members) for twin in twins) else None
 
     # --------------------------------------------------------------- pieces
 
@@ -173,11 +139,11 @@ class _Folder:
         parts = self.parts(branch)
         if len(parts) == 1:
             return [replace(parts[0], segments=())]
-        if not self.closed(branch) or (instance := self.instance(branch)) is None:
+        if not self.borders.closed(branch.members) or (instance := self.instance(branch)) is None:
             return parts
         parts = self.ordered(parts)
         modules = [piece for piece in parts if piece.kind is not Kind.MERGE]
-        entries = self.entries(branch.members)
+        entries = self.borders.entries(branch.members)
         if len(modules) == len(parts) and self.is_line(parts):
             if len({piece.instance for piece in parts}) < len(parts):
                 return parts
@@ -186,7 +152,7 @@ class _Folder:
             kind = Kind.BLOCK
         else:
             return parts
-        output = self.exits(branch.members)[0]
+        output = self.borders.exits(branch.members)[0]
         if kind is Kind.CHAIN:
             parts = [each for piece in parts for each in _unwrapped(piece, len(branch.members))]
         return [Piece(kind, (), entries, output, frozenset(branch.members), instance, tuple(parts))]
@@ -198,8 +164,8 @@ class _Folder:
                 return False
             if before is None:
                 continue
-            readers = self.readers[before.output]
-            if piece.reads != (before.output,) or before.output in self.outputs:
+            readers = self.borders.readers[before.output]
+            if piece.reads != (before.output,) or before.output in self.borders.outputs:
                 return False
             if any(reader not in piece.members for reader in readers):
                 return False
