@@ -11,7 +11,7 @@ from archloom.space.domains import Choice
 from archloom.space.errors import SpaceError, Violation, suggest
 from archloom.space.operations import MERGES
 from archloom.space.read_layers import read_layer
-from archloom.space.read_values import FAULTY, ValueReader, show
+from archloom.space.read_values import FAULTY, RESERVED, ValueReader, show
 from archloom.space.tree import (
     MAX_DEPTH,
     MAX_NODES,
@@ -41,22 +41,6 @@ _ADAPT = {
     "cell": ("error", "project"),
     "repeat": ("error", "project"),
 }
-RESERVED = (
-    "adapt",
-    "merge",
-    "norm",
-    "activation",
-    "count",
-    "layer",
-    "links",
-    "sum",
-    "mul",
-    "concat",
-    "task",
-    "recipe",
-    "input",
-)
-"""Segments of paths that no node may be called by."""
 _OPTION = re.compile(r"[A-Za-z0-9_]{1,100}")
 _MAX_INPUTS = 16
 
@@ -145,8 +129,11 @@ class NodeReader(ValueReader):
 
     def tensors(self, data: object, path: str) -> tuple[str, ...]:
         """Names of tensors: a list, or one alone."""
-        items = [data] if isinstance(data, str) else self.items(data, path)
-        if not items and isinstance(data, (list, tuple)):
+        if not isinstance(data, (str, list, tuple)):
+            self.fault(path, f"expected a tensor's name or a list of names, found {show(data)}")
+            return ()
+        items = [data] if isinstance(data, str) else data
+        if not items:
             self.fault(path, "expected at least one tensor's name")
         if len(items) > 100:
             self.fault(path, f"expected at most 100 names, found {len(items)}")
@@ -369,6 +356,8 @@ class NodeReader(ValueReader):
         self.count(found.size, path)
         if depth + found.height > MAX_DEPTH:
             self.too_deep(path)
+            return placeholder
+        self.deepest = max(self.deepest, depth + found.height)
         return found.node
 
     def read_part(self, name: str, depth: int) -> _Part:

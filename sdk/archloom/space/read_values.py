@@ -26,6 +26,22 @@ from archloom.space.tree import Bindings, Value
 MAX_VIOLATIONS = 100
 MAX_VALUES = 10_000
 
+RESERVED = (
+    "adapt",
+    "merge",
+    "norm",
+    "activation",
+    "count",
+    "layer",
+    "links",
+    "sum",
+    "mul",
+    "concat",
+    "task",
+    "recipe",
+    "input",
+)
+"""Segments of paths that no node may be called by."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _VARIABLES = (
     "cin",
@@ -153,7 +169,8 @@ class ValueReader:
     def expression(self, data: object, path: str, known: set[str] | None = None) -> Expression | None:
         """An expression where nothing else may stand: the leading "=" may be left out."""
         if not isinstance(data, str):
-            self.fault(path, f"expected an expression, found {show(data)}")
+            hint = f'; put it in quotes: "{show(data)}"' if isinstance(data, (bool, int, float)) else ""
+            self.fault(path, f"expected an expression, found {show(data)}{hint}")
             return None
         try:
             found = parse(data[1:] if data.startswith("=") else data)
@@ -297,7 +314,8 @@ class ValueReader:
         fields = self.mapping(data, path, ("divisors", "among"), required=("among",))
         if fields is None or "among" not in fields:
             return None
-        of = self.expression(fields["divisors"], f"{path}.divisors")
+        of = fields["divisors"]
+        of = self.expression(str(of) if type(of) is int else of, f"{path}.divisors")
         among = self.choice_domain(fields["among"], f"{path}.among")
         if of is None or not isinstance(among, Choice):
             return None

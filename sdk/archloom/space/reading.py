@@ -11,9 +11,10 @@ from typing import Any
 
 from archloom.space.errors import SpaceError
 from archloom.space.expressions import Expression
-from archloom.space.read_nodes import RESERVED, NodeReader
-from archloom.space.read_values import ValueReader, show
+from archloom.space.read_nodes import NodeReader
+from archloom.space.read_values import RESERVED, ValueReader, show
 from archloom.space.scoping import check_names
+from archloom.space.tensor_names import check_tensors
 from archloom.space.tree import KINDS, InputPort, Node, SpaceTree, Value
 
 _TOP = ("name", "description", "let", "input", "parts", "body", "output", "recipe", "constraints")
@@ -37,6 +38,7 @@ def read_space(data: object) -> SpaceTree:
     reader.violations += values.violations
     tree = _space(reader, fields)
     check_names(tree, reader.fault)
+    check_tensors(tree, reader.fault)
     if reader.violations:
         raise SpaceError(reader.violations)
     return tree

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from archloom.space.errors import suggest
-from archloom.space.expressions import Expression
 from archloom.space.tree import (
     Bindings,
     CellNode,
@@ -13,58 +12,140 @@ from archloom.space.tree import (
     Node,
     ParallelNode,
     RepeatNode,
+    ScanNode,
     SpaceTree,
+    UseNode,
+    Value,
     children,
+    names_of,
 )
 
-_PLACES = {"i": " (i exists inside a repeat)", "cin": " (cin exists inside the body)"}
 MEASURES = frozenset(("params", "flops", "depth"))
 """What constraints may read besides the space's own variables."""
+
 Report = Callable[[str, str], None]
+Missing = Callable[[str, str, frozenset[str]], None]
+"""Told (name, field that reads it, names known there)."""
+
+_PLACES = {
+    "i": " (i exists inside a repeat)",
+    "cin": " (cin exists inside the body)",
+    "stride": " (stride exists in the ops of a cell)",
+    "shrink": " (shrink exists in the pre of a cell)",
+}
 
 
 def check_names(space: SpaceTree, report: Report) -> None:
-    """Report (field, message) for each unknown name. Inside nodes there are cin, and i inside repetitions."""
-    outer = _check_bindings(space.let, "let", frozenset(), report)
+    """Report (field, message) for each unknown variable.
+
+    Inside nodes there are cin, i inside repetitions, and what cells add. A part sees the variables of the
+    space and what its use gives it, nothing else of the place of use.
+    """
+
+    def unknown(name: str, field: str, known: frozenset[str]) -> None:
+        report(field, f"there is no variable {name!r} here{_PLACES.get(name) or suggest(name, known)}")
+
+    checker = _Checker(space, report)
+    outer = checker.bindings(space.let, "let", frozenset(), unknown)
+    checker.outer = outer
     for port in space.inputs:
         for number, size in enumerate(port.shape):
-            _check(size, f"input.{port.name}.shape[{number}]", outer, report)
-    _check_node(space.body, outer | {"cin"}, report)
-    _check_bindings(space.recipe, "recipe", outer, report)
+            checker.value(size, f"input.{port.name}.shape[{number}]", outer, unknown)
+    checker.node(space.body, outer | {"cin"}, unknown)
+    for name, part in space.parts:  # those that are not used too; what a part lacks is its uses' fault
+        checker.lacks(name, part)
+    checker.bindings(space.recipe, "recipe", outer, unknown)
     for number, constraint in enumerate(space.constraints):
-        _check(constraint, f"constraints[{number}]", outer | MEASURES, report)
+        field = f"constraints[{number}]"
+        checker.value(constraint, field, outer | MEASURES, unknown)
+        for name in sorted(constraint.names & outer & MEASURES):
+            report(field, f"{name!r} is a measure of the network and a variable too; rename the variable")
 
 
-def _check(value: object, path: str, known: frozenset[str], report: Report) -> None:
-    if isinstance(value, Expression):
-        for name in sorted(value.names - known):
-            hint = _PLACES.get(name) or suggest(name, known)
-            report(path, f"there is no variable {name!r} here{hint}")
+class _Checker:
+    def __init__(self, space: SpaceTree, report: Report) -> None:
+        self.report = report
+        self.outer: frozenset[str] = frozenset()
+        self.found: dict[str, dict[str, str]] = {}
+
+    def value(self, value: Value | None, field: str, known: frozenset[str], missing: Missing) -> None:
+        for name in sorted(names_of(value) - known):
+            missing(name, field, known)
+
+    def bindings(self, let: Bindings, field: str, known: frozenset[str], missing: Missing) -> frozenset[str]:
+        """The names known after these."""
+        for name, value in let:
+            self.value(value, f"{field}.{name}", known, missing)
+            known |= {name}
+        return known
+
+    def node(self, node: Node, known: frozenset[str], missing: Missing) -> None:
+        where = node.where
+        known = self.bindings(node.let, f"{where}.let", known, missing)
+        self.value(node.when, f"{where}.when", known, missing)
+        if isinstance(node, UseNode):
+            self.use(node, known, missing)
+            return
+        for field, value in _values(node):
+            self.value(value, f"{where}.{field}", known, missing)
+        for child in children(node):
+            self.node(child, known | _added(node, child), missing)
+
+    def use(self, node: UseNode, known: frozenset[str], missing: Missing) -> None:
+        field = f"{node.where}.use"
+        for name, value in node.arguments:
+            self.value(value, f"{field}.with.{name}", known, missing)
+        lacks = self.lacks(node.part, node.body)
+        given = {name for name, _ in node.arguments}
+        for name in sorted(given - lacks.keys()):
+            self.report(
+                f"{field}.with.{name}", f"part {node.part!r} reads no {name!r}{suggest(name, lacks.keys())}"
+            )
+        for name in sorted(lacks.keys() - given - self.outer):
+            near = suggest(name, self.outer | given)
+            hint = near if "mean" in near else ""
+            how = f"{{{name}: ...}}" if name != "i" else "{n: =i} and read n (i stays outside of a part)"
+            self.report(
+                field, f"part {node.part!r} reads {name!r} ({lacks[name]}){hint}: give it by with: {how}"
+            )
+
+    def lacks(self, part: str, body: Node) -> dict[str, str]:
+        """The variables that a part reads and does not set, those of the space too, with the field that reads
+        them.
+        """
+        if part not in self.found:
+            found: dict[str, str] = {}
+
+            def missing(name: str, field: str, known: frozenset[str]) -> None:
+                found.setdefault(name, field)
+
+            self.node(body, frozenset(("cin",)), missing)
+            self.found[part] = found
+        return self.found[part]
 
 
-def _check_bindings(let: Bindings, path: str, known: frozenset[str], report: Report) -> frozenset[str]:
-    """The names known after these."""
-    for name, value in let:
-        _check(value, f"{path}.{name}", known, report)
-        known |= {name}
-    return known
+def _added(node: Node, child: Node) -> frozenset[str]:
+    """The variables that a node adds for a child."""
+    if isinstance(node, RepeatNode):
+        return frozenset(("i",))
+    if isinstance(node, CellNode):
+        return frozenset(("shrink",) if child is node.pre else ("stride",))
+    return frozenset()
 
 
-def _check_node(node: Node, known: frozenset[str], report: Report) -> None:
-    where = node.where
-    known = _check_bindings(node.let, f"{where}.let", known, report)
-    _check(node.when, f"{where}.when", known, report)
+def _values(node: Node) -> tuple[tuple[str, Value], ...]:
+    """The node's own values by their fields; variables and ``when`` apart."""
     match node:
         case LayerNode():
-            for name, value in node.parameters:
-                _check(value, f"{where}.{name}", known, report)
+            return node.parameters
         case ParallelNode():
-            _check(node.merge, f"{where}.merge", known, report)
-        case CellNode():
-            _check(node.join, f"{where}.cell.join", known, report)
-            _check(node.output, f"{where}.cell.output", known, report)
+            return (("merge", node.merge),)
         case RepeatNode():
-            _check(node.count, f"{where}.repeat.count", known, report)
-            known |= {"i"}
-    for child in children(node):
-        _check_node(child, known, report)
+            merge = () if node.links is None else (("repeat.links.merge", node.links.merge),)
+            return (("repeat.count", node.count), *merge)
+        case CellNode():
+            fields = {"input_stride": node.input_stride, "join": node.join, "output": node.output}
+            return tuple((f"cell.{name}", value) for name, value in fields.items())
+        case ScanNode():
+            return tuple((f"scan.state.{name}", width) for name, width in node.states)
+    return ()
