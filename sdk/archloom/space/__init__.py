@@ -9,6 +9,7 @@ from archloom.space.graph import Graph, GraphNode
 from archloom.space.operations import ACTIVATIONS, OpSpec, Parameter, Shape, operation_specs
 from archloom.space.operations import register as register_spec
 from archloom.space.presets import load_preset, preset_names, preset_text
+from archloom.space.sampling import SizeEstimate
 from archloom.space.space import Space
 from archloom.space.yaml_text import dump_yaml, load_yaml
 
@@ -21,6 +22,7 @@ __all__ = [
     "OpSpec",
     "Parameter",
     "Shape",
+    "SizeEstimate",
     "Space",
     "SpaceError",
     "Violation",

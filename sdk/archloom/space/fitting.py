@@ -1,19 +1,24 @@
-"""Whether decisions fit together and keep the constraints, and what is at fault where they do not."""
+"""Whether decisions fit together and keep the constraints, by how much they miss them, and what is at fault
+where they do not fit.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from hashlib import sha256
 from random import Random
 
 from archloom.space.building import build_graph, resolve_recipe
 from archloom.space.building.emitting import Patterns
 from archloom.space.choices import Decisions, Tree
-from archloom.space.domains import Literal, literal_key
+from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.errors import BuildError, SpaceError, Violation
-from archloom.space.expressions import Expression, ExpressionError
+from archloom.space.expressions import Expression, ExpressionError, Scalar
 from archloom.space.graph import Graph
 from archloom.space.relevance import shape_relevant
+from archloom.space.scoping import MEASURES
 from archloom.space.structure import root_path
 from archloom.space.tree import SpaceTree
 
@@ -33,7 +38,10 @@ class Fitting:
         self.tree = tree
         self._patterns: Patterns = {}
         self._fits: dict[tuple[object, ...], bool] = {}
+        self._measures: dict[bytes, Mapping[str, Literal] | None] = {}
         self._computed_recipe = any(isinstance(value, Expression) for _, value in space.recipe)
+        self._cheap = [one for one in space.constraints if not one.names & MEASURES]
+        self._built = [one for one in space.constraints if one.names & MEASURES]
 
     def build(self, decisions: Mapping[str, Literal], classes: int | None = None) -> Graph:
         """Raises BuildError."""
@@ -48,14 +56,27 @@ class Fitting:
             return error
         return None
 
+    @property
+    def constrained(self) -> bool:
+        return bool(self.space.constraints)
+
     def holds(self, decisions: Mapping[str, Literal]) -> bool:
-        """Whether they fit together and keep the constraints. Only what can change a shape is looked up."""
+        """Whether they fit together and keep the constraints.
+
+        What is cheap comes first: constraints over variables alone need no network, and of the others only
+        what can change a shape is looked up.
+        """
         try:
             if self._computed_recipe:
                 resolve_recipe(self.space, decisions)
-            if self.space.constraints:
-                return not any(self.broken(self.build(decisions)))
-        except BuildError:
+            if self._cheap:
+                variables = self.variables(decisions)
+                if not all(constraint.evaluate(variables) for constraint in self._cheap):
+                    return False
+            if self._built:
+                measures = self.measures(decisions)
+                return measures is not None and all(one.evaluate(measures) for one in self._built)
+        except (BuildError, ExpressionError):
             return False
         key = tuple([literal_key(decisions[path]) if path in decisions else None for path in self.relevant])
         found = self._fits.get(key)
@@ -63,6 +84,60 @@ class Fitting:
             if len(self._fits) >= _REMEMBERED:
                 self._fits.clear()
             found = self._fits[key] = self._builds(decisions)
+        return found
+
+    def miss(self, decisions: Mapping[str, Literal]) -> float:
+        """By how much the constraints are missed, all added up; infinite where the decisions do not fit."""
+        if self.holds(decisions):
+            return 0.0
+        try:
+            if self._computed_recipe:
+                resolve_recipe(self.space, decisions)
+            known: Mapping[str, Literal] | None = self.variables(decisions)
+        except (BuildError, ExpressionError):
+            return math.inf
+        if self._built:
+            known = self.measures(decisions)
+        elif not self._builds(decisions):
+            known = None
+        if known is None:
+            return math.inf
+        return sum(_miss(constraint, known) for constraint in self.space.constraints)
+
+    def variables(self, decisions: Mapping[str, Literal]) -> Mapping[str, Scalar]:
+        """The space's own variables; raises ExpressionError."""
+        found: dict[str, Literal] = {"cin": 0}
+        for name, value in self.space.let:
+            if isinstance(value, Expression):
+                found[name] = value.evaluate(found)
+            else:
+                found[name] = decisions[name] if isinstance(value, Domain) else value
+        return found  # type: ignore[return-value]
+
+    def measures(self, decisions: Mapping[str, Literal]) -> Mapping[str, Literal] | None:
+        """What constraints may read of the network, and the space's variables; None where it does not fit."""
+        network = [(path, value) for path, value in decisions.items() if not path.startswith("recipe.")]
+        key = sha256(repr(network).encode()).digest()
+        if key not in self._measures:
+            if len(self._measures) >= _REMEMBERED:
+                self._measures.clear()
+            try:
+                graph = self.build(decisions)
+                self._measures[key] = {**self.variables(decisions), **self.of_network(graph)}
+            except (BuildError, ExpressionError):
+                self._measures[key] = None
+        return self._measures[key]
+
+    def of_network(self, graph: Graph) -> dict[str, int]:
+        """params, flops and depth, where a constraint reads them."""
+        names = frozenset().union(*(constraint.names for constraint in self._built))
+        found: dict[str, int] = {}
+        if "params" in names:
+            found["params"] = graph.parameters
+        if "flops" in names:
+            found["flops"] = graph.flops
+        if "depth" in names:
+            found["depth"] = graph.depth
         return found
 
     def _builds(self, decisions: Mapping[str, Literal]) -> bool:
@@ -77,16 +152,17 @@ class Fitting:
         """Paths of the decisions that can change a shape."""
         return tuple(sorted(shape_relevant(self.space, self.tree, root_path(self.space.body))))
 
-    def broken(self, graph: Graph) -> Iterator[str]:
-        """For each constraint what is wrong, or an empty text."""
-        facts = {"params": graph.parameters, "flops": graph.flops}
+    def broken(self, decisions: Mapping[str, Literal]) -> Iterator[str]:
+        """For each constraint what is wrong, or an empty text; the decisions fit together."""
+        known = self.measures(decisions) if self._built else self.variables(decisions)
+        assert known is not None
         for constraint in self.space.constraints:
             try:
-                holds = bool(constraint.evaluate(facts))
+                holds = bool(constraint.evaluate(known))
             except ExpressionError as error:
                 yield str(error)
                 continue
-            found = ", ".join(f"{name} = {facts[name]}" for name in sorted(constraint.names))
+            found = ", ".join(f"{name} = {known[name]!r}" for name in sorted(constraint.names))
             yield "" if holds else f"'{constraint.text.strip()}' does not hold: {found}"
 
     def probe(self) -> None:
@@ -137,3 +213,10 @@ class Fitting:
                 if tries >= _PROBES or layers > _PROBED_LAYERS:
                     return None
         return None
+
+
+def _miss(constraint: Expression, known: Mapping[str, Literal]) -> float:
+    try:
+        return constraint.miss(known)
+    except ExpressionError:  # it has no value here, such as a division by zero
+        return 1.0

@@ -20,6 +20,7 @@ from archloom.space.errors import BuildError, SpaceError, Violation, suggest
 from archloom.space.fitting import Fitting
 from archloom.space.graph import Graph
 from archloom.space.reading import read_space
+from archloom.space.sampling import MAX_TRIES, Sampler, SizeEstimate, Uniform
 from archloom.space.tree import SpaceTree
 from archloom.space.writing import write_space
 from archloom.space.yaml_text import dump_yaml, load_yaml
@@ -27,11 +28,7 @@ from archloom.space.yaml_text import dump_yaml, load_yaml
 if TYPE_CHECKING:
     from archloom.v1 import space_pb2
 
-Uniform = Literal["decisions", "architectures"]
 Encoding = Literal["vector", "path", "graph"]
-
-MAX_TRIES = 1_000
-"""How often a draw is repeated until it fits together and keeps the constraints."""
 
 
 class Space:
@@ -45,6 +42,7 @@ class Space:
         self._choices = compile_space(tree)
         self._fitting = Fitting(tree, self._choices)
         self._fitting.probe()
+        self._sampler = Sampler(self._choices, self._fitting)
 
     # --------------------------------------------------------------- forms
 
@@ -123,23 +121,30 @@ class Space:
         self._choices.at(index, None, out)
         return Architecture(out) if self._fitting.holds(out) else None
 
+    def estimate_size(self, rng: Random, draws: int = 1_000) -> SizeEstimate:
+        """How many architectures fit and keep the constraints: counted where there are at most ``draws``,
+        else an estimate with a 95% interval, by as many uniform draws; by subset simulation where these find
+        next to none.
+        """
+        return self._sampler.estimate(rng, draws)
+
+    @cached_property
+    def constrained_size(self) -> SizeEstimate:
+        """``estimate_size`` by a generator of its own, looked at once; for descriptions."""
+        return self.estimate_size(Random(0))
+
     def sample(self, rng: Random, uniform: Uniform = "decisions") -> Architecture:
         """One architecture: each decision uniform as it becomes reachable, or all architectures equally
         likely.
 
         What does not fit or breaks a constraint is drawn again, so the distribution is the uniform one on the
-        rest. Raises SpaceError after 1,000 draws, with a bound on the share that is left.
+        rest. Where constraints leave less than about 1%, a Markov chain within them gives nearly that
+        (``sampling``). Raises SpaceError where nothing is found, with a bound on the share that is left.
         """
-        tree = self._choices
-        for _ in range(MAX_TRIES):
-            out: choices.Decisions = {}
-            if uniform == "decisions":
-                tree.draw(rng, out)
-            else:
-                tree.at(rng.randrange(tree.count), rng, out)
-            if self._fitting.holds(out):
-                return Architecture(out)
-        raise self._nothing_found("sample")
+        found = self._sampler.sample(rng, uniform)
+        if found is None:
+            raise self._nothing_found("sample", uniform)
+        return Architecture(found)
 
     def mutate(self, architecture: Architecture, rng: Random, rate: float | None = None) -> Architecture:
         """A valid architecture that differs: one decision is redrawn, or each with probability ``rate`` and
@@ -158,6 +163,8 @@ class Space:
         for attempt in range(MAX_TRIES):
             if rate is None or attempt >= MAX_TRIES // 2:  # so many changes at once may never fit
                 chosen = [movable[rng.randrange(len(movable))]]
+                if attempt % 4 == 3:  # nor may one
+                    chosen += [movable[rng.randrange(len(movable))] for _ in range(1 + attempt // 250)]
             else:
                 chosen = [item for item in movable if rng.random() < rate] or [
                     movable[rng.randrange(len(movable))]
@@ -219,7 +226,7 @@ class Space:
             return faults
         if (error := self._fitting.fault(given)) is not None:
             return [self._fitting.culprit(given, error)]
-        broken = self._fitting.broken(self._fitting.build(given))
+        broken = self._fitting.broken(given)
         return [
             Violation(f"constraints[{number}]", message) for number, message in enumerate(broken) if message
         ]
@@ -239,10 +246,9 @@ class Space:
             return "is decided, but does not exist under the other decisions"
         return f"is no decision of this space{suggest(path, self._choices.paths)}"
 
-    def _nothing_found(self, what: str) -> SpaceError:
+    def _nothing_found(self, what: str, uniform: Uniform = "decisions") -> SpaceError:
         broken = " and ".join(f"'{c.text.strip()}'" for c in self.tree.constraints) or "the shapes"
-        share = 100 * 3 / MAX_TRIES  # the rule of three: a 95% bound when none of n was found
-        left = f"at most about {share:.1g}% of what was drawn from does"
+        left = f"{self._sampler.left(uniform)} of what was drawn from does"
         return SpaceError([Violation("constraints", f"no {what} of {MAX_TRIES:,} keeps {broken}: {left}")])
 
     # ----------------------------------------------------------- what it is
