@@ -47,7 +47,7 @@ from archloom.space.tree import (
 
 MAX_TREE = 200_000
 MAX_WALKED = 400_000  # nodes, each time that they are compiled: about a second
-_MOST_BRANCHES = 1_000
+MAX_BRANCHES = 1_000
 
 Inner = Callable[[Known], Tree]
 
@@ -77,8 +77,7 @@ class _Compiler:
         tree = self.scope(space.let, "", structural, {}, body)
         for shared in tree.shared:
             for path in sorted(tree.own_paths & shared.paths):
-                part = shared.part if isinstance(shared, Shared) else ""
-                self.fault("parts", f"the part {part!r} and something else both decide {path!r}")
+                self.fault("parts", f"a part and something else both decide {path!r}; name them apart")
         if self.violations:
             raise SpaceError(self.violations)
         try:
@@ -100,15 +99,17 @@ class _Compiler:
     def all(self, children: Sequence[Tree], where: str) -> Tree:
         """All of these, whose paths must differ, those of one part apart."""
         seen: set[str] = set()
-        parts: dict[str, Shared] = {}
+        parts: dict[str, set[Shared]] = {}
         for child in children:
             for path in seen & child.own_paths:
                 self.fault(where, f"two decisions are called {path!r}; name the nodes or variables apart")
             seen |= child.own_paths
-            for shared in child.shared:
-                if isinstance(shared, Shared) and parts.setdefault(shared.part, shared) is not shared:
-                    message = f"the uses of part {shared.part!r} decide different things (by their arguments)"
+            inside = _by_part(child)
+            for part, trees in inside.items():
+                if part in parts and len(parts[part] | trees) > 1:
+                    message = f"the uses of part {part!r} decide different things (by their arguments)"
                     self.fault(where, f"{message}, so they cannot be tied: make them free")
+                parts.setdefault(part, set()).update(trees)
         self.made += len(children)
         if self.made > MAX_TREE:
             raise self.stop(where, f"the space has more than {MAX_TREE} decisions")
@@ -163,9 +164,9 @@ class _Compiler:
 
     def branches(self, place: str, domain: Domain, inside: Callable[[Literal], Tree]) -> Tree:
         """A decision by whose value others exist or not."""
-        if domain.count is None or domain.count > _MOST_BRANCHES:
+        if domain.count is None or domain.count > MAX_BRANCHES:
             return self.fault(
-                place, f"decides which decisions exist, and has more than {_MOST_BRANCHES} values"
+                place, f"decides which decisions exist, and has more than {MAX_BRANCHES} values"
             )
         options = [inside(domain.at(number)) for number in range(domain.count)]
         if all(option == options[0] for option in options):
@@ -323,8 +324,8 @@ class _Compiler:
             self.all(copies, node.where)
             options = [together(_once((*copies[:number], links[number]))) for number in numbers]
         else:
-            body = self.tied(node, path, known, most)
-            options = [together((body, links[number])) if number else EMPTY for number in numbers]
+            copies = self.tied(node, path, known, most)
+            options = [together((_joined(copies[:number]), links[number])) for number in numbers]
         if isinstance(counts, int):
             return options[0]
         if all(option == options[0] for option in options):
@@ -338,25 +339,23 @@ class _Compiler:
         reads = [Leaf(f"{path}[{i}].links", link_domain(node.links, i)) for i in range(1, count)]
         return together((*reads, self.value(node.links.merge, below(path, "merge"), known)))
 
-    def tied(self, node: RepeatNode, path: str, known: Known, most: int) -> Tree:
-        """The decisions of all repetitions at once, which must then be the same ones."""
+    def tied(self, node: RepeatNode, path: str, known: Known, most: int) -> Sequence[Tree]:
+        """The decisions of each repetition, which must be the same ones. They may differ in the parts that they
+        use, since these have decisions of their own.
+        """
         reads = "i" in node.body.mentioned
         place = enter(path, node.body)
         copies = [self.node(node.body, place, {**known, "i": i}) for i in range(max(1, most) if reads else 1)]
-        if any(copy != copies[0] for copy in copies):
-            return self.tied_by_condition(node, copies)
-        return copies[0]
-
-    def tied_by_condition(self, node: RepeatNode, copies: Sequence[Tree]) -> Tree:
-        """Repetitions may differ in which parts they use, since these have decisions of their own."""
+        if len(copies) < most:
+            return copies * most
         own = [_own(copy) for copy in copies]
         if any(one != own[0] for one in own):
-            return self.fault(
+            self.fault(
                 f"{node.where}.repeat",
                 "repetitions have different decisions (by i), so they cannot be tied: make them free",
             )
-        used = [child for copy in copies for child in flat(copy) if isinstance(child, Shared)]
-        return self.all((own[0], *_once(used)), node.where)
+        self.all(flat(_joined(copies)), node.where)
+        return copies
 
     def cell(self, node: CellNode, path: str, known: Known) -> Tree:
         bare = {name: value for name, value in known.items() if name not in ("shrink", "stride")}
@@ -398,6 +397,20 @@ class _Compiler:
                     message = "decide different things at another stride, but any edge may leave an input"
                     self.fault(f"{node.where}.cell.ops", message)
         return first
+
+
+def _by_part(tree: Tree) -> dict[str, set[Shared]]:
+    found: dict[str, set[Shared]] = {}
+    for shared in tree.shared:
+        assert isinstance(shared, Shared)
+        found.setdefault(shared.part, set()).add(shared)
+    return found
+
+
+def _joined(copies: Sequence[Tree]) -> Tree:
+    """Tied repetitions together: their own decisions once, and each part that one of them uses."""
+    used = [child for copy in copies for child in flat(copy) if isinstance(child, Shared)]
+    return together(_once((_own(copies[0]), *used))) if copies else EMPTY
 
 
 def _own(tree: Tree) -> Tree:
