@@ -27,10 +27,16 @@ class Step:
 
 
 def write_forward(
-    steps: Sequence[Step], inputs: Mapping[int, str], outputs: Mapping[str, int], indent: int
+    steps: Sequence[Step],
+    inputs: Mapping[int, str],
+    outputs: Mapping[str, int],
+    indent: int,
+    returns: str = "dict",
 ) -> list[str]:
-    """The statements. ``inputs`` are tensor -> name; with one output it is returned, else name -> tensor."""
-    return _Writer(steps, inputs, outputs, indent).lines()
+    """The statements. ``inputs`` are tensor -> name; one output is returned alone, several as name -> tensor
+    or as a tuple.
+    """
+    return _Writer(steps, inputs, outputs, indent, returns).lines()
 
 
 def steps_of(piece: Piece, names: Mapping[object, str], operations: Mapping[int, str]) -> list[Step]:
@@ -48,8 +54,14 @@ def steps_of(piece: Piece, names: Mapping[object, str], operations: Mapping[int,
 
 class _Writer:
     def __init__(
-        self, steps: Sequence[Step], inputs: Mapping[int, str], outputs: Mapping[str, int], indent: int
+        self,
+        steps: Sequence[Step],
+        inputs: Mapping[int, str],
+        outputs: Mapping[str, int],
+        indent: int,
+        returns: str,
     ) -> None:
+        self.returns = returns
         self.steps = steps
         self.indent = indent
         self.outputs = outputs
@@ -116,6 +128,8 @@ class _Writer:
         names = [self.variables[tensor] for tensor in self.outputs.values()]
         if len(names) == 1:
             self.statement("return ", names[0])
+        elif self.returns == "tuple":
+            self.statement("return ", ", ".join(names))
         else:
             items = [f'"{name}": {variable}' for name, variable in zip(self.outputs, names, strict=True)]
             self.statement("return ", Bracket("{", tuple(items), "}"))

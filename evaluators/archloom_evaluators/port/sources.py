@@ -38,6 +38,21 @@ class Sources:
                 self._names[kind] = kind.__qualname__
         return self._names[kind]
 
+    def free(self, name: str) -> str:
+        """The name, numbered where the file has another of that name."""
+        found, number = name, 2
+        while found in self._homes or found == "Network":
+            found, number = f"{name}{number}", number + 1
+        return found
+
+    def add(self, name: str, text: str) -> type[nn.Module]:
+        """A class that was written for this file; what stands for it in constructions."""
+        self._homes[name] = ""
+        self.definitions[name] = text
+        kind = type(name, (nn.Module,), {})
+        self._names[kind] = name
+        return kind
+
     def _add(self, module: ModuleType, name: str) -> None:
         home = self._homes.get(name)
         if home == module.__name__:

@@ -145,3 +145,48 @@ def test_weights_that_are_shared_are_one_module(tmp_path: Path) -> None:
             count = sum(weight.numel() for weight in loaded(exported.text, tmp_path).Network().parameters())
             assert count == graph.parameters
             assert ("    for _ in range(" in exported.text) == ("shared" in (inner, outer))
+
+
+def test_a_scan_is_a_loop(tmp_path: Path) -> None:
+    gate = {"sequence": [{"from": ["x", "h"], "layer": "concat"}, {"layer": "linear", "out": 6}]}
+    cell = [
+        {"name": "forget", **gate, "as": "f"},
+        {"layer": "sigmoid", "as": "g"},
+        {"name": "next", **gate},
+        {"layer": "tanh", "as": "n"},
+        {"from": ["g", "n"], "layer": "mul", "as": "h"},
+        {"from": "h", "layer": "linear", "out": 5},
+    ]
+    scan = {"name": "cell", "scan": {"state": {"h": 6}, "body": {"sequence": cell}}}
+    space = Space.from_dict(
+        {"input": {"x": {"kind": "seq", "shape": [3, 7]}}, "body": {"sequence": [scan, {"layer": "relu"}]}}
+    )
+    graph = space.graph(space.sample(Random(0)), classes=2)
+    exported = export_python(graph)
+    assert "for now in x.unbind(-1):" in exported.text
+    assert_same(graph, exported, tmp_path)
+    assert_tidy([exported.text], tmp_path)
+
+
+def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path) -> None:
+    space = Space.from_dict(
+        {
+            "input": {
+                "left": {"kind": "image", "shape": [2, 4, 4]},
+                "right": {"kind": "image", "shape": [3, 4, 4]},
+            },
+            "body": {
+                "sequence": [
+                    {"from": "right", "layer": "conv", "k": 3, "out": 2, "as": "lifted"},
+                    {"from": ["left", "lifted"], "layer": "sum", "as": "both"},
+                    {"layer": "relu"},
+                ]
+            },
+            "output": ["features", "lifted"],
+        }
+    )
+    graph = space.graph(space.sample(Random(0)))
+    exported = export_python(graph)
+    assert "def forward(self, left: Tensor, right: Tensor) -> dict[str, Tensor]:" in exported.text
+    assert_same(graph, exported, tmp_path)
+    assert_tidy([exported.text], tmp_path)
