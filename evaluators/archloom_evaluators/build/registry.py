@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
-from archloom.space.expressions import Scalar
 from archloom.space.operations import Operation, OperationError, Shape, find
 from torch import nn
 
-Builder = Callable[[Mapping[str, Scalar], tuple[Shape, ...], Shape], nn.Module]
+Builder = Callable[[Mapping[str, Any], tuple[Shape, ...], Shape], nn.Module]
 
 _BUILDERS: dict[str, Builder] = {}
 

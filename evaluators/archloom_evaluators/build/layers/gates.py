@@ -1,0 +1,55 @@
+"""Gates: tensors that scale others."""
+
+from __future__ import annotations
+
+import torch
+from archloom.space import Shape
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archloom_evaluators.build.layers.signature import Parameters, Shapes, plain
+from archloom_evaluators.build.registry import register_operation
+
+
+class SqueezeExcite(nn.Module):
+    """Scales each channel of [n, c, ...] by a gate computed from the means of all channels."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(channels, hidden)
+        self.expand = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.expand(torch.relu(self.reduce(x.flatten(2).mean(2))))
+        return x * torch.sigmoid(gate).view(*gate.shape, *[1] * (x.dim() - 2))
+
+
+class ScaleChannels(nn.Module):
+    """[n, c, ...] times [n, c]"""
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        return x * scale.view(*scale.shape, *[1] * (x.dim() - 2))
+
+
+class GatedUnit(nn.Module):
+    """The first half of the channels times an activation of the second: [n, 2 * c, ...] -> [n, c, ...]
+
+    gate: a function's name in torch.nn.functional, or "none".
+    """
+
+    def __init__(self, gate: str) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = x.chunk(2, 1)
+        return value * gate if self.gate == "none" else value * getattr(functional, self.gate)(gate)
+
+
+def squeeze_excite(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
+    return SqueezeExcite(output.channels, max(1, output.channels // parameters["reduction"]))
+
+
+register_operation("squeeze_excite", squeeze_excite)
+register_operation("scale_channels", plain(ScaleChannels))
+register_operation("glu", lambda parameters, inputs, output: GatedUnit(parameters["gate"]))
