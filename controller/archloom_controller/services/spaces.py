@@ -10,20 +10,21 @@ import asyncio
 import hashlib
 import itertools
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from random import Random
 from threading import Lock
 from typing import Any, TypeVar
 
 from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName
-from archloom.space import Architecture, Space, SpaceError, load_preset
+from archloom.space import Architecture, SizeEstimate, Space, SpaceError, load_preset
 from archloom.space.protos import write_domain, write_literal
 from archloom.v1 import architecture_pb2, space_pb2, space_service_pb2, space_service_pb2_grpc
 
 from archloom_controller.rpc.rules import Rules
 from archloom_controller.services.paging import page_token, read_token
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _KEPT = 64
@@ -31,6 +32,8 @@ _PAGE = 100
 _MOST = 1000
 #: Numbers looked at for one page of an enumeration: where constraints leave little, pages come short.
 _LOOKED_AT = 50000
+#: Architectures worked on in a thread before the event loop is asked whether anybody still waits.
+_AT_ONCE = 100
 _ENCODINGS: dict[int, Any] = {
     space_service_pb2.ARCHITECTURE_ENCODING_VECTOR: "vector",
     space_service_pb2.ARCHITECTURE_ENCODING_PATH: "path",
@@ -77,53 +80,49 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
         space, rng = await self._space(request.source), Random(request.seed)
         every = request.uniformity == space_service_pb2.UNIFORMITY_ARCHITECTURES
 
-        def work() -> list[architecture_pb2.Architecture]:
-            uniform: Any = "architectures" if every else "decisions"
-            return [space.sample(rng, uniform).to_proto() for _ in range(request.count)]
+        uniform: Any = "architectures" if every else "decisions"
 
-        return space_service_pb2.SampleArchitecturesResponse(architectures=await _at("", work))
+        def work(_: int) -> architecture_pb2.Architecture:
+            return space.sample(rng, uniform).to_proto()
+
+        found = await _each("", range(request.count), work)
+        return space_service_pb2.SampleArchitecturesResponse(architectures=found)
 
     async def MutateArchitectures(
         self, request: space_service_pb2.MutateArchitecturesRequest, context: Any
     ) -> space_service_pb2.MutateArchitecturesResponse:
         space, rng = await self._space(request.source), Random(request.seed)
         rate = request.rate if request.HasField("rate") else None
-        children = []
-        for index, parent in enumerate(request.parents):
 
-            def work(parent: architecture_pb2.Architecture = parent) -> architecture_pb2.Architecture:
-                return space.mutate(Architecture.from_proto(parent), rng, rate).to_proto()
+        def work(parent: architecture_pb2.Architecture) -> architecture_pb2.Architecture:
+            return space.mutate(Architecture.from_proto(parent), rng, rate).to_proto()
 
-            children.append(await _at(f"parents[{index}]", work))
+        children = await _each("parents", request.parents, work)
         return space_service_pb2.MutateArchitecturesResponse(architectures=children)
 
     async def CrossArchitectures(
         self, request: space_service_pb2.CrossArchitecturesRequest, context: Any
     ) -> space_service_pb2.CrossArchitecturesResponse:
         space, rng = await self._space(request.source), Random(request.seed)
-        children = []
-        for index, pair in enumerate(request.pairs):
 
-            def work(pair: space_service_pb2.ArchitecturePair = pair) -> architecture_pb2.Architecture:
-                first, second = Architecture.from_proto(pair.first), Architecture.from_proto(pair.second)
-                return space.cross(first, second, rng).to_proto()
+        def work(pair: space_service_pb2.ArchitecturePair) -> architecture_pb2.Architecture:
+            first, second = Architecture.from_proto(pair.first), Architecture.from_proto(pair.second)
+            return space.cross(first, second, rng).to_proto()
 
-            children.append(await _at(f"pairs[{index}]", work))
+        children = await _each("pairs", request.pairs, work)
         return space_service_pb2.CrossArchitecturesResponse(architectures=children)
 
     async def EncodeArchitectures(
         self, request: space_service_pb2.EncodeArchitecturesRequest, context: Any
     ) -> space_service_pb2.EncodeArchitecturesResponse:
         space, kind = await self._space(request.source), _ENCODINGS[request.encoding]
-        rows = []
-        for index, given in enumerate(request.architectures):
 
-            def work(given: architecture_pb2.Architecture = given) -> space_service_pb2.EncodedArchitecture:
-                architecture = Architecture.from_proto(given)
-                space.require(architecture)
-                return space_service_pb2.EncodedArchitecture(values=space.encode(architecture, kind))
+        def work(given: architecture_pb2.Architecture) -> space_service_pb2.EncodedArchitecture:
+            architecture = Architecture.from_proto(given)
+            space.require(architecture)
+            return space_service_pb2.EncodedArchitecture(values=space.encode(architecture, kind))
 
-            rows.append(await _at(f"architectures[{index}]", work))
+        rows = await _each("architectures", request.architectures, work)
         return space_service_pb2.EncodeArchitecturesResponse(encodings=rows)
 
     async def ListNeighbors(
@@ -205,11 +204,35 @@ async def _at(path: str, work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except SpaceError as error:
-        faults = [
+        raise _moved(error, path) from None
+
+
+async def _each(path: str, items: Sequence[S], work: Callable[[S], T]) -> list[T]:
+    """Work on each item, in order, in a thread; a call that is cancelled ends within ``_AT_ONCE`` of them.
+
+    Faults get the path of the item, or of nothing where the path is empty.
+    """
+
+    def some(start: int) -> list[T]:
+        done = []
+        for number, item in enumerate(items[start : start + _AT_ONCE], start):
+            try:
+                done.append(work(item))
+            except SpaceError as error:
+                raise _moved(error, f"{path}[{number}]" if path else "") from None
+        return done
+
+    return [one for start in range(0, len(items), _AT_ONCE) for one in await asyncio.to_thread(some, start)]
+
+
+def _moved(error: SpaceError, path: str) -> SpaceError:
+    """The same faults, their paths below another."""
+    return SpaceError(
+        [
             Violation(".".join(part for part in (path, fault.field) if part), fault.message)
             for fault in error.violations
         ]
-        raise SpaceError(faults) from None
+    )
 
 
 def _start(kind: str, token: str) -> int:
@@ -231,6 +254,17 @@ def _describe(space: Space, with_space: bool) -> space_service_pb2.DescribeSpace
         decisions=list(_decisions(space)),
         vector_names=space.vector_names,
         space=space.to_proto() if with_space else None,
+        constrained_size=_estimate(space.constrained_size) if space.tree.constraints else None,
+    )
+
+
+def _estimate(found: SizeEstimate) -> space_service_pb2.SizeEstimate:
+    return space_service_pb2.SizeEstimate(
+        size=str(found.size),
+        low=str(found.low),
+        high=str(found.high),
+        share=found.share,
+        exact=found.exact,
     )
 
 

@@ -268,6 +268,43 @@ class DecisionDescription(_message.Message):
 Global___DecisionDescription: _TypeAlias = DecisionDescription  # noqa: Y015
 
 @_typing.final
+class SizeEstimate(_message.Message):
+    """How many architectures fit and keep the constraints: an estimate with a 95%
+    interval, over discrete decisions. Numbers are decimal integers of any length.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    size: _builtins.str
+    low: _builtins.str
+    high: _builtins.str
+    share: _builtins.float
+    """Of all architectures of the space, from 0 to 1."""
+    exact: _builtins.bool
+    """Every architecture was looked at: low, size and high are equal."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.str = ...,
+        low: _builtins.str = ...,
+        high: _builtins.str = ...,
+        share: _builtins.float = ...,
+        exact: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "high", b"high", "low", b"low", "share", b"share", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SizeEstimate: _TypeAlias = SizeEstimate  # noqa: Y015
+
+@_typing.final
 class DescribeSpaceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -277,6 +314,7 @@ class DescribeSpaceResponse(_message.Message):
     DECISIONS_FIELD_NUMBER: _builtins.int
     VECTOR_NAMES_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    CONSTRAINED_SIZE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     size: _builtins.str
     """Number of architectures over discrete decisions, constraints apart: a decimal
@@ -294,6 +332,10 @@ class DescribeSpaceResponse(_message.Message):
     def space(self) -> _space_pb2.Space:
         """The space itself, when it was named and not sent."""
 
+    @_builtins.property
+    def constrained_size(self) -> Global___SizeEstimate:
+        """Set where the space has constraints."""
+
     def __init__(
         self,
         *,
@@ -303,10 +345,11 @@ class DescribeSpaceResponse(_message.Message):
         decisions: _abc.Iterable[Global___DecisionDescription] | None = ...,
         vector_names: _abc.Iterable[_builtins.str] | None = ...,
         space: _space_pb2.Space | None = ...,
+        constrained_size: Global___SizeEstimate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["space", b"space"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["constrained_size", b"constrained_size", "space", b"space"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["continuous_decisions", b"continuous_decisions", "decisions", b"decisions", "digest", b"digest", "size", b"size", "space", b"space", "vector_names", b"vector_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constrained_size", b"constrained_size", "continuous_decisions", b"continuous_decisions", "decisions", b"decisions", "digest", b"digest", "size", b"size", "space", b"space", "vector_names", b"vector_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

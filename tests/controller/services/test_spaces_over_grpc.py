@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from threading import get_ident
 from typing import Any
 
 import grpc
@@ -42,6 +43,41 @@ async def test_a_space_is_described(stub: Any) -> None:
     assert [each.path for each in told.decisions] == [each.path for each in SPACE.decisions()]
     assert tuple(told.vector_names) == SPACE.vector_names
     assert Space.from_proto(told.space) == SPACE
+
+
+async def test_what_constraints_leave_is_told(stub: Any) -> None:
+    source = space_service_pb2.SpaceReference(space=SMALL.to_proto())
+    told = await stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=source))
+    kept = len(list(SMALL.enumerate()))
+    assert 0 < kept < SMALL.size() == 6
+    left = told.constrained_size
+    assert (left.size, left.low, left.high, left.exact) == (str(kept), str(kept), str(kept), True)
+    assert left.share == kept / 6
+    whole = await stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=PRESET))
+    assert not whole.HasField("constrained_size")
+
+
+async def test_a_batch_of_a_thousand_is_worked_on_beside_the_event_loop(
+    stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    for name in ("sample", "mutate"):
+        method = getattr(Space, name)
+
+        def noted(*given: Any, method: Any = method) -> Architecture:
+            threads.add(get_ident())
+            return method(*given)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(Space, name, noted)
+    request = space_service_pb2.SampleArchitecturesRequest(source=PRESET, count=1000, seed=1)
+    parents = (await stub.SampleArchitectures(request)).architectures
+    assert len(parents) == 1000
+    ask = space_service_pb2.MutateArchitecturesRequest(source=PRESET, parents=parents, seed=1)
+    children = (await stub.MutateArchitectures(ask)).architectures
+    assert len(children) == 1000
+    assert all(child != parent for child, parent in zip(children, parents, strict=True))
+    assert threads
+    assert get_ident() not in threads
 
 
 async def test_samples_follow_from_the_seed(stub: Any) -> None:
