@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from archloom.cli.drawing import draw_space
 from archloom.cli.output import AsJson, print_json, print_json_list, print_table
 from archloom.cli.running import new_app
 from archloom.client import Client
@@ -18,7 +19,8 @@ from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.spec.reading import load_space
 
-app = new_app("Search spaces: list, show and validate them.")
+app = new_app("Search spaces: list, show, draw and validate them.")
+app.command("draw")(draw_space)
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
 
 
