@@ -15,7 +15,7 @@ from archloom.cli.output import cell, new_table
 from archloom.cli.space_decisions import decision_rows, literal_text
 from archloom.cli.space_tree import space_tree
 from archloom.cli.spaces import size_text
-from archloom.space import Architecture, Graph, GraphNode, Space, SpaceError
+from archloom.space import Architecture, Graph, GraphNode, SizeEstimate, Space, SpaceError
 
 _MOST_ROWS = 60
 _MOST_CHOICES = 12
@@ -64,10 +64,19 @@ def _facts(space: Space) -> Table:
     if space.tree.outputs:
         facts.append(("outputs", ", ".join(space.tree.outputs)))
     facts += [("constraint", each.text.strip()) for each in space.tree.constraints]
+    if space.tree.constraints:
+        facts.append(("left by them", _left(space.constrained_size)))
     facts.append(("digest", space.digest[:16]))
     for name, fact in facts:
         table.add_row(cell(name), cell(fact))
     return table
+
+
+def _left(found: SizeEstimate) -> str:
+    if found.exact:
+        return f"{size_text(found.size)} architectures ({found.share:.2%})"
+    between = f"95%: {size_text(found.low)} to {size_text(found.high)}"
+    return f"about {size_text(found.size)} architectures ({found.share:.2g} of all; {between})"
 
 
 def _decisions(space: Space) -> Table:
