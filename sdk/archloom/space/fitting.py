@@ -12,6 +12,7 @@ from random import Random
 
 from archloom.space.building import build_graph, resolve_recipe
 from archloom.space.building.emitting import Patterns
+from archloom.space.certainty import surely_fits
 from archloom.space.choices import Decisions, Tree
 from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.errors import BuildError, SpaceError, Violation
@@ -78,6 +79,8 @@ class Fitting:
                 return measures is not None and all(one.evaluate(measures) for one in self._built)
         except (BuildError, ExpressionError):
             return False
+        if self.always:
+            return True
         key = tuple([literal_key(decisions[path]) if path in decisions else None for path in self.relevant])
         found = self._fits.get(key)
         if found is None:
@@ -146,6 +149,11 @@ class Fitting:
         except BuildError:
             return False
         return True
+
+    @cached_property
+    def always(self) -> bool:
+        """Whether all architectures surely fit together."""
+        return surely_fits(self.space)
 
     @cached_property
     def relevant(self) -> tuple[str, ...]:
