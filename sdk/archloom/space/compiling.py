@@ -340,8 +340,8 @@ class _Compiler:
         return together((*reads, self.value(node.links.merge, below(path, "merge"), known)))
 
     def tied(self, node: RepeatNode, path: str, known: Known, most: int) -> Sequence[Tree]:
-        """The decisions of each repetition, which must be the same ones. They may differ in the parts that they
-        use, since these have decisions of their own.
+        """The decisions of each repetition, which must be the same ones. They may differ in the parts that
+        they use, since these have decisions of their own.
         """
         reads = "i" in node.body.mentioned
         place = enter(path, node.body)

@@ -236,8 +236,11 @@ class Divisors(Domain):
     among: tuple[int, ...]
     count = None
 
+    def index(self, value: object) -> int | None:
+        return self.among.index(value) if type(value) is int and value in self.among else None
+
     def settle(self, environment: Environment) -> Choice:
-        """Raises ExpressionError where the value is no whole number above 0, or where no member divides it."""
+        """Raises ExpressionError where the value is no whole number above 0 or no member divides it."""
         value = self.of.evaluate(environment)
         if type(value) is not int or value < 1:
             raise ExpressionError(f"'{self.of.text.strip()}' is {value!r}, which has no divisors")

@@ -108,7 +108,7 @@ class Graph:
         return all(self.causal_in(name) for name in self.inputs)
 
     def causal_in(self, name: str) -> bool:
-        """Whether no output at a time depends on later times of this input; true of one without a time axis."""
+        """Whether no output at a time depends on later times of this input; true without a time axis."""
         source = self.inputs[name]
         if self[source].shape.kind not in ("seq", "tokens"):
             return True

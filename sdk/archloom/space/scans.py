@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 SCAN = "scan"
 STEP_INPUT, STEP_OUTPUT = "x", "y"
-"""The names in a step's network; each state has its own name there, as an input and as an output. All states are
-zero before the first step.
+"""The names in a step's network; each state has its own name there, as an input and as an output. All states
+are zero before the first step.
 """
 
 

@@ -79,7 +79,7 @@ class TooManySets(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Whole(Tree):
-    """A tree in which some decisions stand at several places; counts and numbers its assignments, each once."""
+    """A tree in which some decisions stand at several places; each assignment counts once."""
 
     tree: Tree
 

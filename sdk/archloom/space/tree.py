@@ -15,6 +15,8 @@ MAX_DEPTH = 24
 """Nodes inside nodes: protobuf readers stop at 100 messages inside messages, and a node takes up to three."""
 MAX_NODES = 20_000
 MAX_REPEAT = 1_000
+MAX_LINKED = 100
+"""Repetitions of a repeat with links."""
 
 KINDS = {"image": 3, "seq": 2, "tokens": 1, "vector": 1}
 """Kinds of tensor and their number of dimensions, the batch left out."""
@@ -45,7 +47,8 @@ class Node:
     def fixed(self) -> bool:
         """Whether nothing is decided and no weights are shared inside; its own variables may be decided."""
         inside = children(self)
-        if isinstance(self, (ChoiceNode, CellNode)) or self.shares:
+        linked = isinstance(self, RepeatNode) and self.links is not None
+        if isinstance(self, (ChoiceNode, CellNode)) or linked or self.shares:
             return False
         if any(isinstance(value, Domain) for value in values(self)):
             return False
@@ -60,7 +63,7 @@ class Node:
 
     @cached_property
     def local(self) -> bool:
-        """Whether it neither reads nor names tensors, nor reads more than the newest output, here or below."""
+        """Whether it reads its newest input alone and names no tensor, here and below."""
         if self.tensor or self.sources or isinstance(self, MapNode):
             return False
         if isinstance(self, ScanNode):  # what is named inside stays inside
@@ -79,7 +82,7 @@ class Node:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """Variables that are read inside, cin apart; some may be set inside too. Those that a part reads are in
+        """Variables that are read inside, cin apart; some may be set inside too. Those that parts read are
         ``part_reads``.
         """
         found = {name for value in values(self) for name in names_of(value)}
@@ -205,11 +208,11 @@ class SparseEdges:
 
 @dataclass(frozen=True, kw_only=True)
 class CellNode(Node):
-    """Tensors are numbered: first the inputs (the oldest is 0), then the nodes. Dense edges where ``edges`` is
-    None.
+    """Tensors are numbered: first the inputs (the oldest is 0), then the nodes. Dense edges where ``edges``
+    is None.
 
-    ``pre`` sees the variable ``shrink`` (by what factor its input is larger than the newest one), ``operations``
-    see ``stride`` (``input_stride`` on edges that leave an input, else 1).
+    ``pre`` sees the variable ``shrink`` (by what factor its input is larger than the newest one),
+    ``operations`` see ``stride`` (``input_stride`` on edges that leave an input, else 1).
     """
 
     nodes: int

@@ -150,7 +150,7 @@ class Emitter:
         place: str,
         normed: bool = False,
     ) -> Tensor:
-        """An operation on its inputs: one of them where it is an identity, nothing emitted where it is zero."""
+        """An operation on its inputs; nothing is emitted where it is an identity or zero."""
         operation = self.operation(name, given, tuple([x.shape for x in inputs]), path, normed)
         if operation.identity:
             return inputs[0]

@@ -32,7 +32,7 @@ def shared_part(part: str) -> str:
 def map_over(
     walker: Walker, node: MapNode, path: str, place: str, flow: Flow, environment: Environment
 ) -> Flow:
-    """The body on each tensor by name; the results take these names, after the node's own where it has one."""
+    """The body on each tensor; the results take the tensors' names, after the node's own where it has one."""
     given = [(name, walker.tensor(name, path)) for name in node.over]
     shared = node.weights == "shared"
     wide = {(x.shape.kind, x.shape.channels): name for name, x in reversed(given)}

@@ -1,4 +1,4 @@
-"""The walk of one node: its variables, its condition, its tensors; and by pattern where it was walked before."""
+"""The walk of one node: its variables, its condition, its tensors; what was walked before, by pattern."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Walker(Emitter):
         return found
 
     def walk(self, node: Node, path: str, place: str, flow: Flow, environment: Environment) -> Flow | None:
-        """As ``node``, which has settled the names; what is sure to emit the same again is not walked again."""
+        """As ``node``, for the tensors that it reads; what surely emits the same is not walked again."""
         x = flow.tensors[0 if node.sources and isinstance(node, LayerNode) else -1]
         if node.let:
             environment = self.bind(node.let, path, environment, x.shape.channels)
@@ -140,7 +140,7 @@ class Walker(Emitter):
     def fitted(
         self, parts: Sequence[Tensor], target: Tensor, how: str, path: str, place: str
     ) -> Sequence[Tensor]:
-        """The parts brought to the target's shape; where they are to be concatenated they keep their channels."""
+        """The parts brought to the target's shape; they keep their channels where they are concatenated."""
         return [
             self.project(part, target.shape, how == "concat", path, f"{below(place, 'adapt')}[{number}]")
             for number, part in enumerate(parts)
