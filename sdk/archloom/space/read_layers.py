@@ -37,6 +37,8 @@ def read_layer(
     known: set[str] = set()
     for name in names:
         known.update(parameters_of(name))
+        if name not in COMPOSITES and operation_specs()[name].open:
+            whole = False  # takes what it is given
     given = {key: value for key, value in fields.items() if key not in ("layer", *_COMMON)}
     read = []
     for key in sorted(given):
@@ -71,18 +73,23 @@ def _names(reader: ValueReader, operation: Value, path: str) -> tuple[list[str],
     if operation is FAULTY:
         return [], False
     given = operation.values if isinstance(operation, Choice) else (operation,)
-    if any(name not in COMPOSITES and name not in layer_names() for name in given):
+    if not all(_usable(name) for name in given):
         load_plugins()
-    usable = (*layer_names(), *COMPOSITES)
     found: list[str] = []
     for name in given:
         if not isinstance(name, str):
             reader.fault(path, f"expected an operation's name or a choice of names, found {show(name)}")
-        elif name not in usable:
-            reader.fault(path, f"there is no operation {name!r}{suggest(name, usable)}")
+        elif not _usable(name):
+            known = (*layer_names(), *COMPOSITES)
+            reader.fault(path, f"there is no operation {name!r}{suggest(name, known)}")
         else:
             found.append(name)
     return found, len(found) == len(given)
+
+
+def _usable(name: object) -> bool:
+    spec = operation_specs().get(str(name))
+    return name in COMPOSITES or (spec is not None and not spec.internal)
 
 
 def _check(reader: ValueReader, operation: str, key: str, value: Value, path: str) -> None:

@@ -14,6 +14,7 @@ from archloom.space.read_layers import read_layer
 from archloom.space.read_values import FAULTY, RESERVED, ValueReader, show
 from archloom.space.tree import (
     MAX_DEPTH,
+    MAX_LINKED,
     MAX_NODES,
     MAX_REPEAT,
     CellNode,
@@ -107,7 +108,11 @@ class NodeReader(ValueReader):
     def count(self, nodes: int, path: str) -> None:
         """So many more nodes; past the limit nothing more is read."""
         self.nodes += nodes
-        if self.nodes > MAX_NODES:
+        self.limit(0, path)
+
+    def limit(self, nodes: int, path: str) -> None:
+        """Whether so many more nodes may be read."""
+        if self.nodes + nodes > MAX_NODES:
             what = f"more than {MAX_NODES} nodes" + (" (parts counted at each use)" if self.written else "")
             self.give_up(path, f"the tree has {what}; repeat and use write the same nodes once")
 
@@ -192,6 +197,7 @@ class NodeReader(ValueReader):
         items = self.items(data, path)
         if not items and isinstance(data, list):
             self.fault(path, "expected at least one node")
+        self.limit(len(items), path)
         nodes = tuple(self.node(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(items))
         names = segments(nodes)
         seen: set[str] = set()
@@ -214,6 +220,7 @@ class NodeReader(ValueReader):
         for name in options:
             if not _OPTION.fullmatch(name):
                 self.fault(f"{path}.{name}", "an option's name consists of letters, digits and underscores")
+        self.limit(len(options), path)
         return tuple((name, self.node(node, f"{path}.{name}", depth + 1)) for name, node in options.items())
 
     def repeat(self, fields: Mapping[str, Any], path: str, depth: int, common: Mapping[str, Any]) -> Node:
@@ -223,7 +230,7 @@ class NodeReader(ValueReader):
         if inner is None:
             inner = {"count": 1, "body": {"layer": "identity"}}
         count = self.value(inner.get("count", 1), f"{path}.count")
-        self.check_whole(count, f"{path}.count", 0, MAX_REPEAT)
+        self.check_whole(count, f"{path}.count", 0, MAX_LINKED if "links" in inner else MAX_REPEAT)
         return RepeatNode(
             count=count,
             body=self.child(inner, "body", f"{path}.body", depth),

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from archloom.space.domains import Choice, Divisors, Domain, Literal, Subset
 from archloom.space.expressions import Expression, ExpressionError
-from archloom.space.tree import MAX_REPEAT, CellNode, Links, Node, RepeatNode, SequenceNode, kind_of
+from archloom.space.tree import (
+    MAX_LINKED,
+    MAX_REPEAT,
+    CellNode,
+    Links,
+    Node,
+    RepeatNode,
+    SequenceNode,
+    kind_of,
+)
 
 Known = Mapping[str, Literal]
 """Variables and their values."""
@@ -24,8 +33,9 @@ def counts_of(node: RepeatNode, known: Known) -> Domain | int:
     if isinstance(node.count, Domain):
         return node.count
     value = node.count.evaluate(known) if isinstance(node.count, Expression) else node.count
-    if type(value) is not int or not 0 <= value <= MAX_REPEAT:
-        raise ExpressionError(f"expected a count from 0 to {MAX_REPEAT}, found {value!r}")
+    most = MAX_REPEAT if node.links is None else MAX_LINKED
+    if type(value) is not int or not 0 <= value <= most:
+        raise ExpressionError(f"expected a count from 0 to {most}, found {value!r}")
     return value
 
 
