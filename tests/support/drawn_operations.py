@@ -34,7 +34,7 @@ def draw_operation(name: str, kind: str, rng: Random, **fixed: Any) -> Operation
     spec = operation_specs()[name]
     for _ in range(_TRIES):
         given = {
-            parameter.name: _value(parameter, rng) for parameter in spec.parameters if _given(parameter, rng)
+            parameter.name: draw_value(parameter, rng) for parameter in spec.parameters if _given(parameter, rng)
         }
         given.update(fixed)
         values = tuple((key, type(value), value) for key, value in given.items())
@@ -49,7 +49,7 @@ def _given(parameter: Parameter, rng: Random) -> bool:
     return parameter.default is None or rng.random() < 0.5
 
 
-def _value(parameter: Parameter, rng: Random) -> Any:
+def draw_value(parameter: Parameter, rng: Random) -> Any:
     if parameter.choices:
         return rng.choice(parameter.choices)
     if parameter.type == "bool":

@@ -14,7 +14,8 @@ from archloom_evaluators.build.registry import register_operation
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017): [n, c, t] -> [n, out, t]
 
-    kv_heads: heads of keys and values, each for heads / kv_heads heads of queries (Ainslie et al. 2023).
+    kv_heads: heads of keys and values, each for heads / kv_heads heads of queries
+        (Ainslie et al. 2023).
     window: a position sees those nearer than so many (Beltagy et al. 2020); 0: all.
     causal: whether a position sees none after it.
     rotary: whether queries and keys are turned by their positions (Su et al. 2021).
@@ -45,7 +46,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
-        queries = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [n, heads, t, head_dim]
+        queries = (
+            self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        )  # [n, heads, t, head_dim]
         keys = self.key(x).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         values = self.value(x).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         if self.rotary:
@@ -64,51 +67,80 @@ class Attention(nn.Module):
     def seen(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Each position's mean of the values that it sees, all pairs at once."""
         if not self.window:
-            return functional.scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
+            return functional.scaled_dot_product_attention(
+                queries, keys, values, is_causal=self.causal
+            )
         places = torch.arange(queries.shape[2], device=queries.device)
         distance = places.unsqueeze(1) - places
         near = distance.abs() < self.window
         if self.causal:
             near = near & (distance >= 0)
-        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=near)
+        return functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=near
+        )
 
-    def seen_by_blocks(self, queries: Tensor, keys: Tensor, values: Tensor, spans: int) -> Tensor:
-        """The same, where each block of ``window`` queries meets the keys of its own block and its neighbours
-        alone: time grows with t * window.
+    def seen_by_blocks(
+        self, queries: Tensor, keys: Tensor, values: Tensor, spans: int
+    ) -> Tensor:
+        """The same, where each block of ``window`` queries meets the keys of its own
+        block and its neighbours alone: time grows with t * window.
         """
-        window, length = self.window, queries.shape[2]
+        window, (batch, heads, length, width) = self.window, queries.shape
         blocks = -(-length // window)
         rest = blocks * window - length
         after = rest if self.causal else rest + window
-        queries = functional.pad(queries, (0, 0, 0, rest))
-        queries = queries.view(*queries.shape[:2], blocks, window, -1)
-        keys = functional.pad(keys, (0, 0, window, after)).unfold(2, spans * window, window)
-        values = functional.pad(values, (0, 0, window, after)).unfold(2, spans * window, window)
-        place = torch.arange(blocks * window, device=queries.device).view(blocks, window, 1)
-        other = place[:, :1] - window + torch.arange(spans * window, device=queries.device)
+        queries = functional.pad(queries, (0, 0, 0, rest)).reshape(
+            batch, heads * blocks, window, width
+        )
+        keys = (
+            functional.pad(keys, (0, 0, window, after))
+            .unfold(2, spans * window, window)
+            .flatten(1, 2)
+        )
+        values = (
+            functional.pad(values, (0, 0, window, after))
+            .unfold(2, spans * window, window)
+            .flatten(1, 2)
+        )
+        place = torch.arange(blocks * window, device=queries.device).view(
+            blocks, window, 1
+        )
+        other = (
+            place[:, :1] - window + torch.arange(spans * window, device=queries.device)
+        )
         near = ((place - other).abs() < window) & (other >= 0) & (other < length)
         if self.causal:
             near = near & (other <= place)
-        near = near | (place == other)  # places past the end see themselves, for a mean of nothing is none
+        near = near | (
+            place == other
+        )  # places past the end see themselves, for a mean of nothing is none
         seen = functional.scaled_dot_product_attention(
-            queries, keys.transpose(3, 4), values.transpose(3, 4), attn_mask=near
+            queries,
+            keys.transpose(2, 3),
+            values.transpose(2, 3),
+            attn_mask=near.repeat(heads, 1, 1),
         )
-        return seen.flatten(2, 3)[:, :, :length]
+        return seen.reshape(batch, heads, blocks * window, width)[:, :, :length]
 
     def turned(self, x: Tensor) -> Tensor:
-        """[n, heads, t, head_dim], each pair of a channel of the first half and one of the second turned."""
+        """[n, heads, t, head_dim], turned in pairs of a channel of each half."""
         half = x.shape[3] // 2
         speeds = 10_000 ** -(torch.arange(half, device=x.device) / half)
         angles = torch.arange(x.shape[2], device=x.device).unsqueeze(1) * speeds
         sine, cosine = angles.sin().to(x.dtype), angles.cos().to(x.dtype)
         first, second = x[..., :half], x[..., half:]
-        return torch.cat((first * cosine - second * sine, first * sine + second * cosine), 3)
+        return torch.cat(
+            (first * cosine - second * sine, first * sine + second * cosine), 3
+        )
 
 
 class CrossAttention(nn.Module):
-    """Attention of x to a memory (Vaswani et al. 2017): [n, c, t], [n, memory, t2] -> [n, out, t]
+    """Attention to a memory (Vaswani et al. 2017).
 
-    kv_heads: heads of keys and values, each for heads / kv_heads heads of queries (Ainslie et al. 2023).
+    [n, c, t], [n, memory, t2] -> [n, out, t]
+
+    kv_heads: heads of keys and values, each for heads / kv_heads heads of queries
+        (Ainslie et al. 2023).
     """
 
     def __init__(
@@ -131,7 +163,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         x, memory = x.transpose(1, 2), memory.transpose(1, 2)
-        queries = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [n, heads, t, head_dim]
+        queries = (
+            self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        )  # [n, heads, t, head_dim]
         keys = self.key(memory).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         values = self.value(memory).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         if self.kv_heads < self.heads:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from archloom.space.expressions import Scalar
 from archloom.space.operations.activations import ACTIVATION_NAMES
-from archloom.space.operations.composites import add, layer, only_if, sequence
+from archloom.space.operations.composites import Composite, add, layer, only_if, sequence
 from archloom.space.operations.kinds import MOST, PADDINGS
 from archloom.space.operations.norms import NORMS
 from archloom.space.operations.spec import Parameter
@@ -40,99 +40,121 @@ def _depthwise(**more: Scalar) -> LayerNode:
 
 
 add(
-    "activation",
-    (Parameter("kind", "text", None, choices=("none", *ACTIVATION_NAMES), summary="Which one."),),
-    sequence(layer("identity", "fixed", activation="=kind")),
-    "The activation that kind names, where that is decided elsewhere.",
+    Composite(
+        "activation",
+        (Parameter("kind", "text", None, choices=("none", *ACTIVATION_NAMES), summary="Which one."),),
+        sequence(layer("identity", "fixed", activation="=kind")),
+        "The activation that kind names, where that is decided elsewhere.",
+        ("image", "seq", "vector"),
+    )
 )
 add(
-    "depthwise",
-    (_K, _STRIDE, _DILATION, _PADDING, _norm("none"), _activation("none")),
-    sequence(_depthwise(dilation="=dilation", padding="=padding")),
-    "One filter a channel.",
+    Composite(
+        "depthwise",
+        (_K, _STRIDE, _DILATION, _PADDING, _norm("none"), _activation("none")),
+        sequence(_depthwise(dilation="=dilation", padding="=padding")),
+        "One filter a channel.",
+    )
 )
 add(
-    "separable",
-    (_K, _STRIDE, _DILATION, _PADDING, _OUT, _norm("batch"), _activation("relu")),
-    sequence(
-        _depthwise(dilation="=dilation", padding="=padding"),
-        layer("conv", "pointwise", k=1, out="=out", **_NORMED),
-    ),
-    "Depthwise, then 1x1 (Chollet 2017, as MobileNet has it: a norm and an activation after each).",
-)
-add(
-    "inverted_bottleneck",
-    (_K, _STRIDE, _EXPAND, _OUT, _SQUEEZE, _REDUCTION, _norm("batch"), _activation("relu6")),
-    ResidualNode(
-        adapt="skip",
-        body=sequence(
-            only_if("expand != 1", layer("conv", "expand", k=1, out=_WIDE, **_NORMED)),
-            _depthwise(),
-            only_if("squeeze", layer("squeeze_excite", "squeeze", reduction="=reduction")),
-            layer("conv", "project", k=1, out="=out", norm="=norm"),
+    Composite(
+        "separable",
+        (_K, _STRIDE, _DILATION, _PADDING, _OUT, _norm("batch"), _activation("relu")),
+        sequence(
+            _depthwise(dilation="=dilation", padding="=padding"),
+            layer("conv", "pointwise", k=1, out="=out", **_NORMED),
         ),
-    ),
-    "1x1 up, depthwise, 1x1 down, with a shortcut where shapes agree (Sandler et al. 2018).",
+        "Depthwise, then 1x1 (Chollet 2017, as MobileNet has it: a norm and an activation after each).",
+    )
 )
 add(
-    "fused_inverted_bottleneck",
-    (_K, _STRIDE, _EXPAND, _OUT, _SQUEEZE, _REDUCTION, _norm("batch"), _activation("silu")),
-    ResidualNode(
-        adapt="skip",
-        body=sequence(
-            only_if("expand != 1", layer("conv", "expand", k="=k", stride="=stride", out=_WIDE, **_NORMED)),
-            only_if("squeeze", layer("squeeze_excite", "squeeze", reduction="=reduction")),
-            only_if("expand != 1", layer("conv", "project", k=1, out="=out", norm="=norm")),
-            only_if("expand == 1", layer("conv", "single", k="=k", stride="=stride", out="=out", **_NORMED)),
-        ),
-    ),
-    "Convolution up, 1x1 down, with a shortcut where shapes agree; one convolution where expand is 1"
-    " (Tan and Le 2021).",
-)
-add(
-    "bottleneck",
-    (
-        _K,
-        _STRIDE,
-        Parameter("reduce", "float", 4, 1.0, 1_000, summary="Channels of the output over the inner ones."),
-        _OUT,
-        Parameter("groups", "int", 1, 1, MOST, summary="Of the middle convolution (Xie et al. 2017)."),
-        _norm("batch"),
-        _activation("relu"),
-    ),
-    sequence(
+    Composite(
+        "inverted_bottleneck",
+        (_K, _STRIDE, _EXPAND, _OUT, _SQUEEZE, _REDUCTION, _norm("batch"), _activation("relu6")),
         ResidualNode(
-            name="residual",
-            adapt="project",
+            adapt="skip",
             body=sequence(
-                layer("conv", "reduce", k=1, out="=max(1, out // reduce)", **_NORMED),
-                layer("conv", "middle", k="=k", stride="=stride", groups="=groups", **_NORMED),
-                layer("conv", "expand", k=1, out="=out", norm="=norm"),
+                only_if("expand != 1", layer("conv", "expand", k=1, out=_WIDE, **_NORMED)),
+                _depthwise(),
+                only_if("squeeze", layer("squeeze_excite", "squeeze", reduction="=reduction")),
+                layer("conv", "project", k=1, out="=out", norm="=norm"),
             ),
         ),
-        layer("identity", "last", activation="=activation"),
-    ),
-    "1x1 down, convolution, 1x1 up, with a shortcut that is projected where needed (He et al. 2016).",
+        "1x1 up, depthwise, 1x1 down, with a shortcut where shapes agree (Sandler et al. 2018).",
+    )
 )
 add(
-    "feed_forward",
-    (
-        Parameter("ratio", "float", 4, 0.0, 1_000, summary="Hidden channels over those of the input."),
-        Parameter("hidden", "int", _WIDE.replace("expand", "ratio"), 1, MOST, summary="Hidden channels."),
-        _OUT,
-        _activation("gelu", "Of the hidden channels, or of the gate."),
-        Parameter("gated", "bool", False, summary="Whether they are gated by as many (Shazeer 2020)."),
-        Parameter("bias", "bool", True, summary="Whether the linear layers have constants."),
-        Parameter("dropout", "float", 0.0, 0.0, 0.95, summary="Share of the hidden values zeroed."),
-    ),
-    sequence(
-        layer("linear", "up", out="=hidden * 2 if gated else hidden", bias="=bias"),
-        only_if("gated", layer("glu", "gate", gate="=activation")),
-        only_if("not gated", layer("identity", "activation", activation="=activation")),
-        layer("dropout", "dropout", p="=dropout"),
-        layer("linear", "down", out="=out", bias="=bias"),
-    ),
-    "Linear up, an activation or a gate, linear down, of a vector or of each position (Vaswani et al. 2017).",
+    Composite(
+        "fused_inverted_bottleneck",
+        (_K, _STRIDE, _EXPAND, _OUT, _SQUEEZE, _REDUCTION, _norm("batch"), _activation("silu")),
+        ResidualNode(
+            adapt="skip",
+            body=sequence(
+                only_if(
+                    "expand != 1", layer("conv", "expand", k="=k", stride="=stride", out=_WIDE, **_NORMED)
+                ),
+                only_if("squeeze", layer("squeeze_excite", "squeeze", reduction="=reduction")),
+                only_if("expand != 1", layer("conv", "project", k=1, out="=out", norm="=norm")),
+                only_if(
+                    "expand == 1", layer("conv", "single", k="=k", stride="=stride", out="=out", **_NORMED)
+                ),
+            ),
+        ),
+        "Convolution up, 1x1 down, with a shortcut where shapes agree; one convolution where expand is 1"
+        " (Tan and Le 2021).",
+    )
+)
+add(
+    Composite(
+        "bottleneck",
+        (
+            _K,
+            _STRIDE,
+            Parameter(
+                "reduce", "float", 4, 1.0, 1_000, summary="Channels of the output over the inner ones."
+            ),
+            _OUT,
+            Parameter("groups", "int", 1, 1, MOST, summary="Of the middle convolution (Xie et al. 2017)."),
+            _norm("batch"),
+            _activation("relu"),
+        ),
+        sequence(
+            ResidualNode(
+                name="residual",
+                adapt="project",
+                body=sequence(
+                    layer("conv", "reduce", k=1, out="=max(1, out // reduce)", **_NORMED),
+                    layer("conv", "middle", k="=k", stride="=stride", groups="=groups", **_NORMED),
+                    layer("conv", "expand", k=1, out="=out", norm="=norm"),
+                ),
+            ),
+            layer("identity", "last", activation="=activation"),
+        ),
+        "1x1 down, convolution, 1x1 up, with a shortcut that is projected where needed (He et al. 2016).",
+    )
+)
+add(
+    Composite(
+        "feed_forward",
+        (
+            Parameter("ratio", "float", 4, 0.0, 1_000, summary="Hidden channels over those of the input."),
+            Parameter("hidden", "int", _WIDE.replace("expand", "ratio"), 1, MOST, summary="Hidden channels."),
+            _OUT,
+            _activation("gelu", "Of the hidden channels, or of the gate."),
+            Parameter("gated", "bool", False, summary="Whether they are gated by as many (Shazeer 2020)."),
+            Parameter("bias", "bool", True, summary="Whether the linear layers have constants."),
+            Parameter("dropout", "float", 0.0, 0.0, 0.95, summary="Share of the hidden values zeroed."),
+        ),
+        sequence(
+            layer("linear", "up", out="=hidden * 2 if gated else hidden", bias="=bias"),
+            only_if("gated", layer("glu", "gate", gate="=activation")),
+            only_if("not gated", layer("identity", "activation", activation="=activation")),
+            layer("dropout", "dropout", p="=dropout"),
+            layer("linear", "down", out="=out", bias="=bias"),
+        ),
+        "Linear up, an activation or a gate, linear down; on a seq, of each position (Vaswani et al. 2017).",
+        ("seq", "vector"),
+    )
 )
 
 # ------------------------------------------------------------------------ DARTS (Liu et al. 2019)
@@ -153,38 +175,46 @@ _HALVED = ParallelNode(
 _REDUCE = (layer("relu", "relu"), _HALVED, layer("batch_norm", "norm"))
 
 add(
-    "sep_conv",
-    (_K, _STRIDE, _OUT),
-    sequence(
-        layer("relu", "relu"),
-        layer("conv", "depthwise", k="=k", stride="=stride", **_NO_BIAS),
-        layer("conv", "pointwise", k=1, norm="batch"),
-        layer("relu", "relu_again"),
-        layer("conv", "depthwise_again", k="=k", **_NO_BIAS),
-        layer("conv", "pointwise_again", k=1, out="=out", norm="batch"),
-    ),
-    "ReLU, depthwise, 1x1 and norm, all twice, the stride at first (DARTS, Liu et al. 2019).",
+    Composite(
+        "sep_conv",
+        (_K, _STRIDE, _OUT),
+        sequence(
+            layer("relu", "relu"),
+            layer("conv", "depthwise", k="=k", stride="=stride", **_NO_BIAS),
+            layer("conv", "pointwise", k=1, norm="batch"),
+            layer("relu", "relu_again"),
+            layer("conv", "depthwise_again", k="=k", **_NO_BIAS),
+            layer("conv", "pointwise_again", k=1, out="=out", norm="batch"),
+        ),
+        "ReLU, depthwise, 1x1 and norm, all twice, the stride at first (DARTS, Liu et al. 2019).",
+    )
 )
 add(
-    "dil_conv",
-    (_K, _STRIDE, replace(_DILATION, default=2), _OUT),
-    sequence(
-        layer("relu", "relu"),
-        layer("conv", "depthwise", k="=k", stride="=stride", dilation="=dilation", **_NO_BIAS),
-        layer("conv", "pointwise", k=1, out="=out", norm="batch"),
-    ),
-    "ReLU, dilated depthwise, 1x1 and norm (DARTS, Liu et al. 2019).",
+    Composite(
+        "dil_conv",
+        (_K, _STRIDE, replace(_DILATION, default=2), _OUT),
+        sequence(
+            layer("relu", "relu"),
+            layer("conv", "depthwise", k="=k", stride="=stride", dilation="=dilation", **_NO_BIAS),
+            layer("conv", "pointwise", k=1, out="=out", norm="batch"),
+        ),
+        "ReLU, dilated depthwise, 1x1 and norm (DARTS, Liu et al. 2019).",
+    )
 )
 add(
-    "factorized_reduce",
-    (replace(_STRIDE, default=2), _OUT),
-    sequence(*_REDUCE),
-    "ReLU, two strided 1x1 convolutions of which one sees the odd positions, side by side, and a norm"
-    " (DARTS, Liu et al. 2019).",
+    Composite(
+        "factorized_reduce",
+        (replace(_STRIDE, default=2), _OUT),
+        sequence(*_REDUCE),
+        "ReLU, two strided 1x1 convolutions of which one sees the odd positions, side by side, and a norm"
+        " (DARTS, Liu et al. 2019).",
+    )
 )
 add(
-    "skip_connect",
-    (_STRIDE, _OUT),
-    sequence(*(only_if("stride > 1 or out != cin", each) for each in _REDUCE)),
-    "The input itself, or factorized_reduce where shape or channels change (DARTS, Liu et al. 2019).",
+    Composite(
+        "skip_connect",
+        (_STRIDE, _OUT),
+        sequence(*(only_if("stride > 1 or out != cin", each) for each in _REDUCE)),
+        "The input itself, or factorized_reduce where shape or channels change (DARTS, Liu et al. 2019).",
+    )
 )

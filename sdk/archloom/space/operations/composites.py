@@ -27,6 +27,7 @@ class Composite:
     parameters: tuple[Parameter, ...]
     body: Node
     summary: str
+    kinds: tuple[str, ...] = ("image", "seq")  # of its input
 
     @cached_property
     def by_name(self) -> Mapping[str, Parameter]:
@@ -71,9 +72,9 @@ def sequence(*nodes: Node, name: str = "") -> SequenceNode:
 COMPOSITES: dict[str, Composite] = {}
 
 
-def add(name: str, parameters: tuple[Parameter, ...], body: Node, summary: str) -> None:
+def add(composite: Composite) -> None:
     """Make a composite known."""
-    COMPOSITES[name] = Composite(name, parameters, body, summary)
+    COMPOSITES[composite.name] = composite
 
 
 def stands_for(layer: LayerNode, name: str) -> Node:
