@@ -17,8 +17,6 @@ MAX_NODES = 20_000
 MAX_REPEAT = 1_000
 MAX_LINKED = 100
 """Repetitions of a repeat with links."""
-MAX_LINKED = 100
-"""Repetitions of a repeat with links."""
 
 KINDS = {"image": 3, "seq": 2, "tokens": 1, "vector": 1}
 """Kinds of tensor and their number of dimensions, the batch left out."""
