@@ -16,12 +16,12 @@ _SHOWN_ALTERNATIVES = 2
 
 
 class Row(NamedTuple):
-    """``path`` holds ranges such as ``[0..3]``, ``number`` decisions in all; ``when`` is empty for always."""
+    """``path`` holds ranges such as ``[0..3]``, ``number`` decisions in all; ``exists`` says when they do."""
 
     path: str
     number: int
     values: str
-    when: str
+    exists: str
 
 
 def decision_rows(infos: Sequence[DecisionInfo]) -> list[Row]:
@@ -57,15 +57,15 @@ def _row(group: list[DecisionInfo], domains: Mapping[str, Domain]) -> Row:
     axes = [sorted(set(axis)) for axis in zip(*[_numbers(info.path) for info in group], strict=True)]
     letters = iter(_LETTERS)
     symbols = [next(letters, "") if len(axis) > 1 else "" for axis in axes]
-    when = _when(group, symbols, domains)
+    exists = _exists(group, symbols, domains)
     ranges = iter(
         f"{symbol}={_range(axis)}"
-        if symbol and re.search(rf"> {symbol}\b|\[{symbol}\]", when)
+        if symbol and re.search(rf"> {symbol}\b|\[{symbol}\]", exists)
         else _range(axis)
         for symbol, axis in zip(symbols, axes, strict=True)
     )
     path = _INDEX.sub(lambda _: f"[{next(ranges)}]", group[0].path)
-    return Row(path, len(group), domain_text(group[0].domain), when)
+    return Row(path, len(group), domain_text(group[0].domain), exists)
 
 
 def _range(numbers: list[int]) -> str:
@@ -74,7 +74,7 @@ def _range(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _when(group: list[DecisionInfo], symbols: list[str], domains: Mapping[str, Domain]) -> str:
+def _exists(group: list[DecisionInfo], symbols: list[str], domains: Mapping[str, Domain]) -> str:
     """When a group's decisions exist: said once where it is the same for all, or follows from their numbers;
     else what it hangs on.
     """
@@ -92,9 +92,9 @@ def _when(group: list[DecisionInfo], symbols: list[str], domains: Mapping[str, D
         # The first repetitions exist whatever the count is, so "count > i" holds for them unsaid.
         rest = [tuple(text for parts in one for text in parts if "> " not in text) for one in texts]
         if len(set(rest)) == 1:
-            return " and ".join(whole)
+            return f"if {' and '.join(whole)}" if whole else "always"
     elif alternatives <= _SHOWN_ALTERNATIVES and all(one == texts[0] for one in texts):
-        return " or ".join(" and ".join(parts) for parts in texts[0])
+        return "if " + " or ".join(" and ".join(parts) for parts in texts[0])
     names = [
         _named(path, info.path, symbols) for info in group for one in info.alternatives for path, _ in one
     ]
@@ -104,8 +104,13 @@ def _when(group: list[DecisionInfo], symbols: list[str], domains: Mapping[str, D
 def _condition(
     of: str, path: str, values: Sequence[Literal], symbols: Sequence[str], domains: Mapping[str, Domain]
 ) -> str:
-    """One condition for the decision at path ``of``: ``count > i``, ``mix is attention``."""
-    name = _named(path, of, symbols)
+    """One condition for the decision at path ``of``: ``count > i``; ``chosen`` where its own path tells which
+    option it is in.
+    """
+    if len(values) == 1 and re.match(rf"{re.escape(f'{path}.{values[0]}')}($|[.\[])", of):
+        return "chosen"
+    above = path.removesuffix(".count")
+    name = "count" if path != above and of.startswith(f"{above}[") else _named(path, of, symbols)
     known = _whole_values(domains.get(path))
     least = min((value for value in values if type(value) is int), default=0)
     if known and sorted(values, key=str) == sorted((v for v in known if v >= least), key=str):
@@ -166,5 +171,8 @@ def domain_text(domain: Domain) -> str:
 
 
 def _listed(values: Sequence[Literal]) -> str:
+    low, high = values[0], values[-1]
+    if len(values) > 3 and type(low) is int and type(high) is int and values == tuple(range(low, high + 1)):
+        return f"{low} to {high}"
     shown = ", ".join(map(literal_text, values[:_SHOWN_VALUES]))
     return shown if len(values) <= _SHOWN_VALUES else f"{shown}, ... ({len(values)})"

@@ -138,7 +138,9 @@ def _repeat(node: RepeatNode) -> str:
 
 
 def _cell(node: CellNode) -> str:
-    read = "all earlier tensors" if node.edges is None else f"{node.edges.k} earlier tensors"
+    read = "all earlier tensors"
+    if node.edges is not None:
+        read = f"{node.edges.k} earlier tensor{'s' * (node.edges.k > 1)}"
     words = [f"cell of {node.nodes} nodes", f"each reads {read}"]
     if node.inputs > 1:
         words.insert(1, f"{node.inputs} inputs")

@@ -12,13 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from archloom.cli.output import cell, new_table
-from archloom.cli.space_decisions import decision_rows, literal_text
+from archloom.cli.space_decisions import Row, decision_rows, literal_text
 from archloom.cli.space_tree import space_tree
 from archloom.cli.spaces import size_text
 from archloom.space import Architecture, Graph, GraphNode, SizeEstimate, Space, SpaceError
 
 _MOST_ROWS = 60
 _MOST_CHOICES = 12
+_WIDEST = 26  # of when a decision exists
+_NARROWEST = 12  # of its values
+_GAPS = 4
 _DEEPEST = 4
 _EXACT = 10**30
 """Sizes below it are written out too."""
@@ -32,7 +35,7 @@ def print_space(space: Space, seed: int) -> None:
     console.print()
     console.print(_facts(space))
     _heading(console, "Decisions")
-    console.print(_decisions(space))
+    console.print(_decisions(space, console.width))
     _heading(console, "Tree")
     console.print(space_tree(space.tree))
     _heading(console, f"An example (--seed {seed})")
@@ -79,15 +82,29 @@ def _left(found: SizeEstimate) -> str:
     return f"about {size_text(found.size)} architectures ({found.share:.2g} of all; {between})"
 
 
-def _decisions(space: Space) -> Table:
-    """What is decided, from which values, and when the decision exists."""
+def _decisions(space: Space, width: int) -> Table:
+    """What is decided, from which values, and when the decision exists. Where it is narrow, values are broken
+    first, then paths.
+    """
     rows = decision_rows(space.decisions())
     table = new_table(("PATH", "VALUES", "EXISTS"))
-    for row in rows[:_MOST_ROWS]:
-        table.add_row(cell(row.path), cell(row.values), cell(f"if {row.when}" if row.when else "always"))
+    shown = rows[:_MOST_ROWS]
+    paths, values, exists = [max((len(text) for text in texts), default=0) for texts in _columns(shown)]
+    exists = max(6, min(exists, _WIDEST))
+    values = max(6, min(values, max(_NARROWEST, width - paths - exists - _GAPS)))
+    for column, size in zip(
+        table.columns, (min(paths, width - values - exists - _GAPS), values, exists), strict=True
+    ):
+        column.width = size
+    for row in shown:
+        table.add_row(cell(row.path), cell(row.values), cell(row.exists))
     if len(rows) > _MOST_ROWS:
         table.add_row(cell(f"... and {len(rows) - _MOST_ROWS:,} more"), "", "")
     return table
+
+
+def _columns(rows: Sequence[Row]) -> tuple[list[str], list[str], list[str]]:
+    return [row.path for row in rows], [row.values for row in rows], [row.exists for row in rows]
 
 
 def _choices(space: Space, architecture: Architecture) -> Text:

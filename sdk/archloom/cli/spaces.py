@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from archloom.cli.drawing import draw_space
+from archloom.cli.import_space import import_space
 from archloom.cli.output import AsJson, print_json, print_json_list, print_table
 from archloom.cli.running import new_app
 from archloom.client import Client
@@ -19,8 +21,9 @@ from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.spec.reading import load_space
 
-app = new_app("Search spaces: list, show, draw and validate them.")
+app = new_app("Search spaces: list, show, draw, validate and import them.")
 app.command("draw")(draw_space)
+app.command("import")(import_space)
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
 
 
@@ -100,8 +103,7 @@ def size_text(size: int) -> str:
     """Exact as long as people can read it."""
     if size < 10**12:
         return f"{size:,}"
-    digits = str(size)
-    return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
+    return f"{Decimal(size):.2e}".replace("e+", "e")
 
 
 def first_sentence(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archloom.space.choices import Condition, Tree
@@ -31,13 +32,19 @@ def describe(tree: Tree) -> tuple[DecisionInfo, ...]:
     counts = {path: domain.count or 0 for path, (domain, _) in found.items()}
     result = []
     for path, (domain, alternatives) in found.items():
-        merged = _merged(alternatives)
-        restricting = [tuple((p, values) for p, values in one if len(values) < counts[p]) for one in merged]
-        result.append(DecisionInfo(path, domain, () if () in restricting else tuple(restricting)))
+        merged = _merged([_restricting(one, counts) for one in alternatives], counts)
+        result.append(DecisionInfo(path, domain, () if () in merged else merged))
     return tuple(result)
 
 
-def _merged(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition, ...], ...]:
+def _restricting(one: tuple[Condition, ...], counts: Mapping[str, int]) -> tuple[Condition, ...]:
+    """Without the conditions that hold for every value."""
+    return tuple((path, values) for path, values in one if len(values) < counts[path])
+
+
+def _merged(
+    alternatives: list[tuple[Condition, ...]], counts: Mapping[str, int]
+) -> tuple[tuple[Condition, ...], ...]:
     """Alternatives that differ in the values of one condition as one."""
     left = list(dict.fromkeys(alternatives))
     merged = True
@@ -47,7 +54,8 @@ def _merged(alternatives: list[tuple[Condition, ...]]) -> tuple[tuple[Condition,
             for other in left[number + 1 :]:
                 if (joined := _joined(one, other)) is not None:
                     left = [item for item in left if item not in (one, other)]
-                    left.insert(number, joined)
+                    left.insert(number, _restricting(joined, counts))
+                    left = list(dict.fromkeys(left))
                     merged = True
                     break
             if merged:

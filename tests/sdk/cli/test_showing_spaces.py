@@ -41,9 +41,9 @@ def test_every_preset_is_shown_in_80_columns(name: str, capfd: pytest.CaptureFix
 def test_a_space_is_shown_with_size_decisions_tree_and_example(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["spaces", "show", "mlp", "--seed", "3"]) == 0
     shown = capfd.readouterr().out
-    assert "1.59e12 (1,599,188,083,680) architectures, 2 floats apart" in shown
+    assert "1.60e12 (1,599,188,083,680) architectures, 2 floats apart" in shown
     assert "hidden[i=0..4].dense.out" in shown
-    assert "if hidden.count > i" in shown
+    assert "if count > i" in shown
     assert "└── drop: dropout p={0, 0.1, 0.3, 0.5}" in shown
     assert "An example (--seed 3)" in shown
     assert main(["spaces", "show", "mlp", "--seed", "3"]) == 0
@@ -92,8 +92,39 @@ def test_decisions_that_differ_in_numbers_alone_are_one_row() -> None:
         "outer[i=0..2].deep.count",
         "outer[i=0..2].deep[j=0..1].out",
     ]
-    assert rows["outer.count"].when == ""
-    assert rows["outer[i=0..2]"].when == "outer.count > i"
-    assert rows["outer[i=0..2].wide.out"].when == "outer.count > i and outer[i] is wide"
+    assert rows["outer.count"].exists == "always"
+    assert rows["outer[i=0..2]"].exists == "if count > i"
+    assert rows["outer[i=0..2].wide.out"].exists == "if count > i and chosen"
     assert rows["outer[i=0..2].deep[j=0..1].out"].number == 6
-    assert "outer[i].deep.count > j" in rows["outer[i=0..2].deep[j=0..1].out"].when
+    assert rows["outer[i=0..2].deep[j=0..1].out"].exists == "if count > i and chosen and count > j"
+
+
+def test_when_a_decision_exists_is_told() -> None:
+    body = {
+        "sequence": [
+            {"name": "first", "when": "deep or wide > 2", "layer": "linear", "out": {"int": [1, 3]}},
+            {
+                "name": "some",
+                "layer": {"choice": ["linear", "dropout"]},
+                "out": 3,
+                "p": {"choice": [0.1, 0.2]},
+            },
+            {
+                "repeat": {
+                    "count": "=wide",
+                    "decisions": "free",
+                    "body": {"layer": "dropout", "p": {"float": [0, 0.5]}},
+                }
+            },
+        ]
+    }
+    wide, deep = {"choice": [1, 2, 3]}, {"bool": [False, True]}
+    space = Space.from_dict(
+        {"let": {"wide": wide, "deep": deep}, "input": {"x": {"kind": "vector", "shape": [4]}}, "body": body}
+    )
+    rows = {row.path: (row.values, row.exists) for row in decision_rows(space.decisions())}
+    assert rows["wide"] == ("1, 2, 3", "always")
+    assert rows["deep"] == ("false, true", "always")
+    assert rows["first.out"][1] == "if wide is 1 or 2 and deep is true or wide is 3"
+    assert rows["some.p"] == ("0.1, 0.2", "if some.layer is dropout")
+    assert rows["repeat[i=0..2].p"] == ("0 to 0.5", "if wide > i")

@@ -79,7 +79,8 @@ SURE: dict[str, dict[str, Any]] = {
         "body": {"sequence": [
             {"as": "p", **conv()},
             {"as": "q", **conv(stride=2)},
-            {"as": "head", "map": {"over": ["p", "q"], "weights": "shared", "body": conv(k={"choice": [1, 3]})}},
+            {"as": "head", "map": {
+                "over": ["p", "q"], "weights": "shared", "body": conv(k={"choice": [1, 3]})}},
         ]},
         "output": ["head_p", "head_q"],
     },
