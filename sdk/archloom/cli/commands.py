@@ -25,7 +25,7 @@ COMMANDS = {
     ),
     "replay": Command("archloom.cli.results:replay", "Ask the strategy every stored step again and compare."),
     "strategies": Command("archloom.cli.registry:strategies", "List the strategies that the server offers."),
-    "spaces": Command("archloom.cli.spaces:app", "List, show, draw or validate search spaces."),
+    "spaces": Command("archloom.cli.spaces:app", "List, show, draw, validate or import search spaces."),
     "serve-strategy": Command("archloom.cli.serve:app", "Serve a strategy of your own as a plug-in."),
     "bench": Command("archloom.bench.cli:app", "Measure a strategy on a table of trained architectures."),
 }

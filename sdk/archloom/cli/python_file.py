@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from archloom.cli.offers import offered
 from archloom.cli.output import short_name
 from archloom.cli.spaces import space_of
 from archloom.client import Client
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Architecture, Space
 
-
-def offered(group: str, name: str) -> Callable[..., Any]:
-    """What an installed package offers under that name; raises InvalidInput saying what to install."""
-    lacking = f"`pip install 'archloom[evaluators]'`: {name} needs torch"
-    points = entry_points(group=group, name=name)
-    if not points:
-        raise InvalidInput([Violation("", lacking)])
-    try:
-        function: Callable[..., Any] = next(iter(points)).load()
-    except ModuleNotFoundError as error:
-        raise InvalidInput([Violation("", f"{lacking} (no module {error.name})")]) from None
-    return function
+_TOLD = 60
 
 
 def write_python(
@@ -95,4 +83,7 @@ def _of_experiment(name: str, number: int | None) -> tuple[Space, Architecture, 
 
 
 def _told(architecture: Architecture) -> str:
-    return "\n".join(f"  {path} = {value!r}" for path, value in list(architecture.decisions.items())[:60])
+    """The decisions for the head of the file, as far as people read them."""
+    lines = [f"  {path} = {value!r}" for path, value in architecture.decisions.items()]
+    left = len(lines) - _TOLD
+    return "\n".join(lines[:_TOLD] + ([f"  and {left} more"] if left > 0 else []))
