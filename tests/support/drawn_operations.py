@@ -34,7 +34,9 @@ def draw_operation(name: str, kind: str, rng: Random, **fixed: Any) -> Operation
     spec = operation_specs()[name]
     for _ in range(_TRIES):
         given = {
-            parameter.name: draw_value(parameter, rng) for parameter in spec.parameters if _given(parameter, rng)
+            each.name: draw_value(each, rng)
+            for each in spec.parameters
+            if each.default is None or rng.random() < 0.5
         }
         given.update(fixed)
         values = tuple((key, type(value), value) for key, value in given.items())
@@ -43,10 +45,6 @@ def draw_operation(name: str, kind: str, rng: Random, **fixed: Any) -> Operation
         except OperationError:
             continue
     raise AssertionError(f"no parameters were found with which {name} takes a {kind}")
-
-
-def _given(parameter: Parameter, rng: Random) -> bool:
-    return parameter.default is None or rng.random() < 0.5
 
 
 def draw_value(parameter: Parameter, rng: Random) -> Any:

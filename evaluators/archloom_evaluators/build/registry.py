@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
 from archloom.space.operations import Operation, OperationError, Shape, find
 from torch import nn
 
@@ -33,14 +34,43 @@ def register_operation(name: str, builder: Builder) -> Builder:
 
 
 def build_operation(operation: Operation) -> nn.Module:
-    """A fresh module; raises BuildFailed."""
+    """A fresh module; raises BuildFailed. One of an opaque operation is tried on zeroes first."""
     builder = _BUILDERS.get(operation.name) or _from_plugin(operation.name)
     try:
-        return builder(dict(operation.parameters), operation.inputs, operation.shape)
+        module = builder(dict(operation.parameters), operation.inputs, operation.shape)
     except BuildFailed:
         raise
     except Exception as error:
         raise BuildFailed(f"{operation.name}: {type(error).__name__}: {error}") from error
+    if operation.opaque:
+        _try(operation, module)
+    return module
+
+
+def _try(operation: Operation, module: nn.Module) -> None:
+    """Raises BuildFailed where the module does not yield the shape that the space counts on."""
+    inputs = [
+        torch.zeros((2, *shape.dims), dtype=torch.int64 if shape.kind == "tokens" else None)
+        for shape in operation.inputs
+    ]
+    training = module.training
+    try:
+        with torch.no_grad():
+            found = module.eval()(*inputs)
+    except Exception as error:
+        given = ", ".join(map(str, operation.inputs))
+        message = f"{operation.name} fails on zeroes of {given}: {type(error).__name__}: {error}"
+        raise BuildFailed(message) from error
+    finally:
+        module.train(training)
+    expected = [2, *operation.shape.dims]
+    if not isinstance(found, torch.Tensor) or list(found.shape) != expected:
+        yielded = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise BuildFailed(
+            f"{operation.name} of {', '.join(map(str, operation.inputs))} yields {yielded} for a batch of 2;"
+            f" the space expects {expected}, {operation.shape}. Say in the layer what it yields"
+            " (out_kind, out_channels, out_height, out_width, out_time), or mend the operation"
+        )
 
 
 def _from_plugin(name: str) -> Builder:

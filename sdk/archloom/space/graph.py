@@ -93,6 +93,11 @@ class Graph:
         return sum(node.operation.flops for node in self.nodes)
 
     @cached_property
+    def opaque(self) -> tuple[GraphNode, ...]:
+        """Nodes whose weights and multiply-adds are unknown, and left out of ``parameters`` and ``flops``."""
+        return tuple(node for node in self.nodes if node.operation.opaque)
+
+    @cached_property
     def depth(self) -> int:
         """Layers with weights on the longest path; a scan counts as one step of its body."""
         depths: list[int] = []

@@ -62,6 +62,7 @@ def write_graph(graph: Graph) -> pb.Graph:
                 shape=pb.TensorShape(kind=KINDS[node.shape.kind], dims=node.shape.dims),
                 sharing_group=node.group,
                 body=None if node.operation.body is None else write_graph(node.operation.body),
+                opaque=node.operation.opaque,
             )
             for node in graph.nodes
         ],

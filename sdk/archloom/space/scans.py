@@ -44,6 +44,7 @@ def scan_operation(body: Graph, shape: Shape) -> Operation:
         shape=whole,
         weights=body.parameters,
         flops=time * body.flops,
+        opaque=bool(body.opaque),
         label=sha256(repr((SCAN, 1, body.hash, shape, whole)).encode()).digest()[:16],
         body=body,
     )

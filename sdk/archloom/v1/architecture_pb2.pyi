@@ -122,6 +122,7 @@ class GraphNode(_message.Message):
     SHAPE_FIELD_NUMBER: _builtins.int
     SHARING_GROUP_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    OPAQUE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     operation: _builtins.str
     version: _builtins.int
@@ -129,6 +130,8 @@ class GraphNode(_message.Message):
     """Where it stands in the space, the key of its weights; outside the hash."""
     sharing_group: _builtins.str
     """Nodes of one group hold the same weights; empty: its own."""
+    opaque: _builtins.bool
+    """Whether its weights and multiply-adds are unknown, and not counted."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___GraphParameter]: ...
     @_builtins.property
@@ -153,10 +156,11 @@ class GraphNode(_message.Message):
         shape: Global___TensorShape | None = ...,
         sharing_group: _builtins.str = ...,
         body: Global___Graph | None = ...,
+        opaque: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "shape", b"shape"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "id", b"id", "inputs", b"inputs", "operation", b"operation", "parameters", b"parameters", "path", b"path", "shape", b"shape", "sharing_group", b"sharing_group", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "id", b"id", "inputs", b"inputs", "opaque", b"opaque", "operation", b"operation", "parameters", b"parameters", "path", b"path", "shape", b"shape", "sharing_group", b"sharing_group", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,7 +228,7 @@ class Graph(_message.Message):
     parameters: _builtins.int
     """Weights that training changes."""
     flops: _builtins.int
-    """Multiply-adds of one forward pass for one example."""
+    """Multiply-adds of convolutions and matrix products in one forward pass for one example."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___GraphNode]:
         """In topological order."""

@@ -23,72 +23,77 @@ _sym_db = _symbol_database.Default()
 
 
 from archloom.v1 import architecture_pb2 as archloom_dot_v1_dot_architecture__pb2
+from archloom.v1 import operation_pb2 as archloom_dot_v1_dot_operation__pb2
 from archloom.v1 import space_pb2 as archloom_dot_v1_dot_space__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61rchloom/v1/space_service.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x17\x61rchloom/v1/space.proto\"\x82\x01\n\x0eSpaceReference\x12*\n\x05space\x18\x01 \x01(\x0b\x32\x12.archloom.v1.SpaceH\x00R\x05space\x12\x18\n\x06preset\x18\x02 \x01(\tH\x00R\x06preset\x12 \n\nexperiment\x18\x03 \x01(\tH\x00R\nexperimentB\x08\n\x06source\">\n\x0eSpaceViolation\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\"K\n\x14ValidateSpaceRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\"l\n\x15ValidateSpaceResponse\x12;\n\nviolations\x18\x01 \x03(\x0b\x32\x1b.archloom.v1.SpaceViolationR\nviolations\x12\x16\n\x06\x64igest\x18\x02 \x01(\tR\x06\x64igest\"K\n\x14\x44\x65scribeSpaceRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\"U\n\x11\x44\x65\x63isionCondition\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12,\n\x06values\x18\x02 \x03(\x0b\x32\x14.archloom.v1.LiteralR\x06values\"T\n\x12\x44\x65\x63isionConditions\x12>\n\nconditions\x18\x01 \x03(\x0b\x32\x1e.archloom.v1.DecisionConditionR\nconditions\"\x9b\x01\n\x13\x44\x65\x63isionDescription\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12+\n\x06\x64omain\x18\x02 \x01(\x0b\x32\x13.archloom.v1.DomainR\x06\x64omain\x12\x43\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32\x1f.archloom.v1.DecisionConditionsR\x0c\x61lternatives\"t\n\x0cSizeEstimate\x12\x12\n\x04size\x18\x01 \x01(\tR\x04size\x12\x10\n\x03low\x18\x02 \x01(\tR\x03low\x12\x12\n\x04high\x18\x03 \x01(\tR\x04high\x12\x14\n\x05share\x18\x04 \x01(\x01R\x05share\x12\x14\n\x05\x65xact\x18\x05 \x01(\x08R\x05\x65xact\"\xc9\x02\n\x15\x44\x65scribeSpaceResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x12\n\x04size\x18\x02 \x01(\tR\x04size\x12\x31\n\x14\x63ontinuous_decisions\x18\x03 \x01(\x05R\x13\x63ontinuousDecisions\x12>\n\tdecisions\x18\x04 \x03(\x0b\x32 .archloom.v1.DecisionDescriptionR\tdecisions\x12!\n\x0cvector_names\x18\x05 \x03(\tR\x0bvectorNames\x12(\n\x05space\x18\x06 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12\x44\n\x10\x63onstrained_size\x18\x07 \x01(\x0b\x32\x19.archloom.v1.SizeEstimateR\x0f\x63onstrainedSize\"\xb4\x01\n\x1aSampleArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x14\n\x05\x63ount\x18\x02 \x01(\x05R\x05\x63ount\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x37\n\nuniformity\x18\x04 \x01(\x0e\x32\x17.archloom.v1.UniformityR\nuniformity\"^\n\x1bSampleArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"\xbc\x01\n\x1aMutateArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x33\n\x07parents\x18\x02 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\x07parents\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x17\n\x04rate\x18\x04 \x01(\x01H\x00R\x04rate\x88\x01\x01\x42\x07\n\x05_rate\"^\n\x1bMutateArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"v\n\x10\x41rchitecturePair\x12/\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x05\x66irst\x12\x31\n\x06second\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x06second\"\x99\x01\n\x19\x43rossArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x33\n\x05pairs\x18\x02 \x03(\x0b\x32\x1d.archloom.v1.ArchitecturePairR\x05pairs\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\"]\n\x1a\x43rossArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"\xd1\x01\n\x1a\x45ncodeArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12?\n\rarchitectures\x18\x02 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\x12=\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32!.archloom.v1.ArchitectureEncodingR\x08\x65ncoding\"-\n\x13\x45ncodedArchitecture\x12\x16\n\x06values\x18\x01 \x03(\x01R\x06values\"]\n\x1b\x45ncodeArchitecturesResponse\x12>\n\tencodings\x18\x01 \x03(\x0b\x32 .archloom.v1.EncodedArchitectureR\tencodings\"\xc6\x01\n\x14ListNeighborsRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12=\n\x0c\x61rchitecture\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"x\n\x15ListNeighborsResponse\x12\x37\n\tneighbors\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\tneighbors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb0\x01\n\x0fGetGraphRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12=\n\x0c\x61rchitecture\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x1d\n\x07\x63lasses\x18\x03 \x01(\x05H\x00R\x07\x63lasses\x88\x01\x01\x42\n\n\x08_classes\"<\n\x10GetGraphResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x12.archloom.v1.GraphR\x05graph\"\x90\x01\n\x1d\x45numerateArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"\x89\x01\n\x1e\x45numerateArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*`\n\nUniformity\x12\x1a\n\x16UNIFORMITY_UNSPECIFIED\x10\x00\x12\x18\n\x14UNIFORMITY_DECISIONS\x10\x01\x12\x1c\n\x18UNIFORMITY_ARCHITECTURES\x10\x02*\xa0\x01\n\x14\x41rchitectureEncoding\x12%\n!ARCHITECTURE_ENCODING_UNSPECIFIED\x10\x00\x12 \n\x1c\x41RCHITECTURE_ENCODING_VECTOR\x10\x01\x12\x1e\n\x1a\x41RCHITECTURE_ENCODING_PATH\x10\x02\x12\x1f\n\x1b\x41RCHITECTURE_ENCODING_GRAPH\x10\x03\x32\xf7\x06\n\x0cSpaceService\x12V\n\rValidateSpace\x12!.archloom.v1.ValidateSpaceRequest\x1a\".archloom.v1.ValidateSpaceResponse\x12V\n\rDescribeSpace\x12!.archloom.v1.DescribeSpaceRequest\x1a\".archloom.v1.DescribeSpaceResponse\x12h\n\x13SampleArchitectures\x12\'.archloom.v1.SampleArchitecturesRequest\x1a(.archloom.v1.SampleArchitecturesResponse\x12h\n\x13MutateArchitectures\x12\'.archloom.v1.MutateArchitecturesRequest\x1a(.archloom.v1.MutateArchitecturesResponse\x12\x65\n\x12\x43rossArchitectures\x12&.archloom.v1.CrossArchitecturesRequest\x1a\'.archloom.v1.CrossArchitecturesResponse\x12h\n\x13\x45ncodeArchitectures\x12\'.archloom.v1.EncodeArchitecturesRequest\x1a(.archloom.v1.EncodeArchitecturesResponse\x12V\n\rListNeighbors\x12!.archloom.v1.ListNeighborsRequest\x1a\".archloom.v1.ListNeighborsResponse\x12G\n\x08GetGraph\x12\x1c.archloom.v1.GetGraphRequest\x1a\x1d.archloom.v1.GetGraphResponse\x12q\n\x16\x45numerateArchitectures\x12*.archloom.v1.EnumerateArchitecturesRequest\x1a+.archloom.v1.EnumerateArchitecturesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61rchloom/v1/space_service.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x1b\x61rchloom/v1/operation.proto\x1a\x17\x61rchloom/v1/space.proto\"\x82\x01\n\x0eSpaceReference\x12*\n\x05space\x18\x01 \x01(\x0b\x32\x12.archloom.v1.SpaceH\x00R\x05space\x12\x18\n\x06preset\x18\x02 \x01(\tH\x00R\x06preset\x12 \n\nexperiment\x18\x03 \x01(\tH\x00R\nexperimentB\x08\n\x06source\">\n\x0eSpaceViolation\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\"K\n\x14ValidateSpaceRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\"l\n\x15ValidateSpaceResponse\x12;\n\nviolations\x18\x01 \x03(\x0b\x32\x1b.archloom.v1.SpaceViolationR\nviolations\x12\x16\n\x06\x64igest\x18\x02 \x01(\tR\x06\x64igest\"K\n\x14\x44\x65scribeSpaceRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\"U\n\x11\x44\x65\x63isionCondition\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12,\n\x06values\x18\x02 \x03(\x0b\x32\x14.archloom.v1.LiteralR\x06values\"T\n\x12\x44\x65\x63isionConditions\x12>\n\nconditions\x18\x01 \x03(\x0b\x32\x1e.archloom.v1.DecisionConditionR\nconditions\"\x9b\x01\n\x13\x44\x65\x63isionDescription\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12+\n\x06\x64omain\x18\x02 \x01(\x0b\x32\x13.archloom.v1.DomainR\x06\x64omain\x12\x43\n\x0c\x61lternatives\x18\x03 \x03(\x0b\x32\x1f.archloom.v1.DecisionConditionsR\x0c\x61lternatives\"t\n\x0cSizeEstimate\x12\x12\n\x04size\x18\x01 \x01(\tR\x04size\x12\x10\n\x03low\x18\x02 \x01(\tR\x03low\x12\x12\n\x04high\x18\x03 \x01(\tR\x04high\x12\x14\n\x05share\x18\x04 \x01(\x01R\x05share\x12\x14\n\x05\x65xact\x18\x05 \x01(\x08R\x05\x65xact\"\xc9\x02\n\x15\x44\x65scribeSpaceResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x12\n\x04size\x18\x02 \x01(\tR\x04size\x12\x31\n\x14\x63ontinuous_decisions\x18\x03 \x01(\x05R\x13\x63ontinuousDecisions\x12>\n\tdecisions\x18\x04 \x03(\x0b\x32 .archloom.v1.DecisionDescriptionR\tdecisions\x12!\n\x0cvector_names\x18\x05 \x03(\tR\x0bvectorNames\x12(\n\x05space\x18\x06 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12\x44\n\x10\x63onstrained_size\x18\x07 \x01(\x0b\x32\x19.archloom.v1.SizeEstimateR\x0f\x63onstrainedSize\"\xb4\x01\n\x1aSampleArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x14\n\x05\x63ount\x18\x02 \x01(\x05R\x05\x63ount\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x37\n\nuniformity\x18\x04 \x01(\x0e\x32\x17.archloom.v1.UniformityR\nuniformity\"^\n\x1bSampleArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"\xbc\x01\n\x1aMutateArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x33\n\x07parents\x18\x02 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\x07parents\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x17\n\x04rate\x18\x04 \x01(\x01H\x00R\x04rate\x88\x01\x01\x42\x07\n\x05_rate\"^\n\x1bMutateArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"v\n\x10\x41rchitecturePair\x12/\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x05\x66irst\x12\x31\n\x06second\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x06second\"\x99\x01\n\x19\x43rossArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x33\n\x05pairs\x18\x02 \x03(\x0b\x32\x1d.archloom.v1.ArchitecturePairR\x05pairs\x12\x12\n\x04seed\x18\x03 \x01(\x04R\x04seed\"]\n\x1a\x43rossArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\"\xd1\x01\n\x1a\x45ncodeArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12?\n\rarchitectures\x18\x02 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\x12=\n\x08\x65ncoding\x18\x03 \x01(\x0e\x32!.archloom.v1.ArchitectureEncodingR\x08\x65ncoding\"-\n\x13\x45ncodedArchitecture\x12\x16\n\x06values\x18\x01 \x03(\x01R\x06values\"]\n\x1b\x45ncodeArchitecturesResponse\x12>\n\tencodings\x18\x01 \x03(\x0b\x32 .archloom.v1.EncodedArchitectureR\tencodings\"\xc6\x01\n\x14ListNeighborsRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12=\n\x0c\x61rchitecture\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"x\n\x15ListNeighborsResponse\x12\x37\n\tneighbors\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\tneighbors\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb0\x01\n\x0fGetGraphRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12=\n\x0c\x61rchitecture\x18\x02 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x1d\n\x07\x63lasses\x18\x03 \x01(\x05H\x00R\x07\x63lasses\x88\x01\x01\x42\n\n\x08_classes\"<\n\x10GetGraphResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x12.archloom.v1.GraphR\x05graph\"\x90\x01\n\x1d\x45numerateArchitecturesRequest\x12\x33\n\x06source\x18\x01 \x01(\x0b\x32\x1b.archloom.v1.SpaceReferenceR\x06source\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"\x89\x01\n\x1e\x45numerateArchitecturesResponse\x12?\n\rarchitectures\x18\x01 \x03(\x0b\x32\x19.archloom.v1.ArchitectureR\rarchitectures\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"S\n\x15ListOperationsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"|\n\x16ListOperationsResponse\x12:\n\noperations\x18\x01 \x03(\x0b\x32\x1a.archloom.v1.OperationSpecR\noperations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*`\n\nUniformity\x12\x1a\n\x16UNIFORMITY_UNSPECIFIED\x10\x00\x12\x18\n\x14UNIFORMITY_DECISIONS\x10\x01\x12\x1c\n\x18UNIFORMITY_ARCHITECTURES\x10\x02*\xa0\x01\n\x14\x41rchitectureEncoding\x12%\n!ARCHITECTURE_ENCODING_UNSPECIFIED\x10\x00\x12 \n\x1c\x41RCHITECTURE_ENCODING_VECTOR\x10\x01\x12\x1e\n\x1a\x41RCHITECTURE_ENCODING_PATH\x10\x02\x12\x1f\n\x1b\x41RCHITECTURE_ENCODING_GRAPH\x10\x03\x32\xd2\x07\n\x0cSpaceService\x12V\n\rValidateSpace\x12!.archloom.v1.ValidateSpaceRequest\x1a\".archloom.v1.ValidateSpaceResponse\x12V\n\rDescribeSpace\x12!.archloom.v1.DescribeSpaceRequest\x1a\".archloom.v1.DescribeSpaceResponse\x12h\n\x13SampleArchitectures\x12\'.archloom.v1.SampleArchitecturesRequest\x1a(.archloom.v1.SampleArchitecturesResponse\x12h\n\x13MutateArchitectures\x12\'.archloom.v1.MutateArchitecturesRequest\x1a(.archloom.v1.MutateArchitecturesResponse\x12\x65\n\x12\x43rossArchitectures\x12&.archloom.v1.CrossArchitecturesRequest\x1a\'.archloom.v1.CrossArchitecturesResponse\x12h\n\x13\x45ncodeArchitectures\x12\'.archloom.v1.EncodeArchitecturesRequest\x1a(.archloom.v1.EncodeArchitecturesResponse\x12V\n\rListNeighbors\x12!.archloom.v1.ListNeighborsRequest\x1a\".archloom.v1.ListNeighborsResponse\x12G\n\x08GetGraph\x12\x1c.archloom.v1.GetGraphRequest\x1a\x1d.archloom.v1.GetGraphResponse\x12q\n\x16\x45numerateArchitectures\x12*.archloom.v1.EnumerateArchitecturesRequest\x1a+.archloom.v1.EnumerateArchitecturesResponse\x12Y\n\x0eListOperations\x12\".archloom.v1.ListOperationsRequest\x1a#.archloom.v1.ListOperationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'archloom.v1.space_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UNIFORMITY']._serialized_start=3489
-  _globals['_UNIFORMITY']._serialized_end=3585
-  _globals['_ARCHITECTUREENCODING']._serialized_start=3588
-  _globals['_ARCHITECTUREENCODING']._serialized_end=3748
-  _globals['_SPACEREFERENCE']._serialized_start=106
-  _globals['_SPACEREFERENCE']._serialized_end=236
-  _globals['_SPACEVIOLATION']._serialized_start=238
-  _globals['_SPACEVIOLATION']._serialized_end=300
-  _globals['_VALIDATESPACEREQUEST']._serialized_start=302
-  _globals['_VALIDATESPACEREQUEST']._serialized_end=377
-  _globals['_VALIDATESPACERESPONSE']._serialized_start=379
-  _globals['_VALIDATESPACERESPONSE']._serialized_end=487
-  _globals['_DESCRIBESPACEREQUEST']._serialized_start=489
-  _globals['_DESCRIBESPACEREQUEST']._serialized_end=564
-  _globals['_DECISIONCONDITION']._serialized_start=566
-  _globals['_DECISIONCONDITION']._serialized_end=651
-  _globals['_DECISIONCONDITIONS']._serialized_start=653
-  _globals['_DECISIONCONDITIONS']._serialized_end=737
-  _globals['_DECISIONDESCRIPTION']._serialized_start=740
-  _globals['_DECISIONDESCRIPTION']._serialized_end=895
-  _globals['_SIZEESTIMATE']._serialized_start=897
-  _globals['_SIZEESTIMATE']._serialized_end=1013
-  _globals['_DESCRIBESPACERESPONSE']._serialized_start=1016
-  _globals['_DESCRIBESPACERESPONSE']._serialized_end=1345
-  _globals['_SAMPLEARCHITECTURESREQUEST']._serialized_start=1348
-  _globals['_SAMPLEARCHITECTURESREQUEST']._serialized_end=1528
-  _globals['_SAMPLEARCHITECTURESRESPONSE']._serialized_start=1530
-  _globals['_SAMPLEARCHITECTURESRESPONSE']._serialized_end=1624
-  _globals['_MUTATEARCHITECTURESREQUEST']._serialized_start=1627
-  _globals['_MUTATEARCHITECTURESREQUEST']._serialized_end=1815
-  _globals['_MUTATEARCHITECTURESRESPONSE']._serialized_start=1817
-  _globals['_MUTATEARCHITECTURESRESPONSE']._serialized_end=1911
-  _globals['_ARCHITECTUREPAIR']._serialized_start=1913
-  _globals['_ARCHITECTUREPAIR']._serialized_end=2031
-  _globals['_CROSSARCHITECTURESREQUEST']._serialized_start=2034
-  _globals['_CROSSARCHITECTURESREQUEST']._serialized_end=2187
-  _globals['_CROSSARCHITECTURESRESPONSE']._serialized_start=2189
-  _globals['_CROSSARCHITECTURESRESPONSE']._serialized_end=2282
-  _globals['_ENCODEARCHITECTURESREQUEST']._serialized_start=2285
-  _globals['_ENCODEARCHITECTURESREQUEST']._serialized_end=2494
-  _globals['_ENCODEDARCHITECTURE']._serialized_start=2496
-  _globals['_ENCODEDARCHITECTURE']._serialized_end=2541
-  _globals['_ENCODEARCHITECTURESRESPONSE']._serialized_start=2543
-  _globals['_ENCODEARCHITECTURESRESPONSE']._serialized_end=2636
-  _globals['_LISTNEIGHBORSREQUEST']._serialized_start=2639
-  _globals['_LISTNEIGHBORSREQUEST']._serialized_end=2837
-  _globals['_LISTNEIGHBORSRESPONSE']._serialized_start=2839
-  _globals['_LISTNEIGHBORSRESPONSE']._serialized_end=2959
-  _globals['_GETGRAPHREQUEST']._serialized_start=2962
-  _globals['_GETGRAPHREQUEST']._serialized_end=3138
-  _globals['_GETGRAPHRESPONSE']._serialized_start=3140
-  _globals['_GETGRAPHRESPONSE']._serialized_end=3200
-  _globals['_ENUMERATEARCHITECTURESREQUEST']._serialized_start=3203
-  _globals['_ENUMERATEARCHITECTURESREQUEST']._serialized_end=3347
-  _globals['_ENUMERATEARCHITECTURESRESPONSE']._serialized_start=3350
-  _globals['_ENUMERATEARCHITECTURESRESPONSE']._serialized_end=3487
-  _globals['_SPACESERVICE']._serialized_start=3751
-  _globals['_SPACESERVICE']._serialized_end=4638
+  _globals['_UNIFORMITY']._serialized_start=3729
+  _globals['_UNIFORMITY']._serialized_end=3825
+  _globals['_ARCHITECTUREENCODING']._serialized_start=3828
+  _globals['_ARCHITECTUREENCODING']._serialized_end=3988
+  _globals['_SPACEREFERENCE']._serialized_start=135
+  _globals['_SPACEREFERENCE']._serialized_end=265
+  _globals['_SPACEVIOLATION']._serialized_start=267
+  _globals['_SPACEVIOLATION']._serialized_end=329
+  _globals['_VALIDATESPACEREQUEST']._serialized_start=331
+  _globals['_VALIDATESPACEREQUEST']._serialized_end=406
+  _globals['_VALIDATESPACERESPONSE']._serialized_start=408
+  _globals['_VALIDATESPACERESPONSE']._serialized_end=516
+  _globals['_DESCRIBESPACEREQUEST']._serialized_start=518
+  _globals['_DESCRIBESPACEREQUEST']._serialized_end=593
+  _globals['_DECISIONCONDITION']._serialized_start=595
+  _globals['_DECISIONCONDITION']._serialized_end=680
+  _globals['_DECISIONCONDITIONS']._serialized_start=682
+  _globals['_DECISIONCONDITIONS']._serialized_end=766
+  _globals['_DECISIONDESCRIPTION']._serialized_start=769
+  _globals['_DECISIONDESCRIPTION']._serialized_end=924
+  _globals['_SIZEESTIMATE']._serialized_start=926
+  _globals['_SIZEESTIMATE']._serialized_end=1042
+  _globals['_DESCRIBESPACERESPONSE']._serialized_start=1045
+  _globals['_DESCRIBESPACERESPONSE']._serialized_end=1374
+  _globals['_SAMPLEARCHITECTURESREQUEST']._serialized_start=1377
+  _globals['_SAMPLEARCHITECTURESREQUEST']._serialized_end=1557
+  _globals['_SAMPLEARCHITECTURESRESPONSE']._serialized_start=1559
+  _globals['_SAMPLEARCHITECTURESRESPONSE']._serialized_end=1653
+  _globals['_MUTATEARCHITECTURESREQUEST']._serialized_start=1656
+  _globals['_MUTATEARCHITECTURESREQUEST']._serialized_end=1844
+  _globals['_MUTATEARCHITECTURESRESPONSE']._serialized_start=1846
+  _globals['_MUTATEARCHITECTURESRESPONSE']._serialized_end=1940
+  _globals['_ARCHITECTUREPAIR']._serialized_start=1942
+  _globals['_ARCHITECTUREPAIR']._serialized_end=2060
+  _globals['_CROSSARCHITECTURESREQUEST']._serialized_start=2063
+  _globals['_CROSSARCHITECTURESREQUEST']._serialized_end=2216
+  _globals['_CROSSARCHITECTURESRESPONSE']._serialized_start=2218
+  _globals['_CROSSARCHITECTURESRESPONSE']._serialized_end=2311
+  _globals['_ENCODEARCHITECTURESREQUEST']._serialized_start=2314
+  _globals['_ENCODEARCHITECTURESREQUEST']._serialized_end=2523
+  _globals['_ENCODEDARCHITECTURE']._serialized_start=2525
+  _globals['_ENCODEDARCHITECTURE']._serialized_end=2570
+  _globals['_ENCODEARCHITECTURESRESPONSE']._serialized_start=2572
+  _globals['_ENCODEARCHITECTURESRESPONSE']._serialized_end=2665
+  _globals['_LISTNEIGHBORSREQUEST']._serialized_start=2668
+  _globals['_LISTNEIGHBORSREQUEST']._serialized_end=2866
+  _globals['_LISTNEIGHBORSRESPONSE']._serialized_start=2868
+  _globals['_LISTNEIGHBORSRESPONSE']._serialized_end=2988
+  _globals['_GETGRAPHREQUEST']._serialized_start=2991
+  _globals['_GETGRAPHREQUEST']._serialized_end=3167
+  _globals['_GETGRAPHRESPONSE']._serialized_start=3169
+  _globals['_GETGRAPHRESPONSE']._serialized_end=3229
+  _globals['_ENUMERATEARCHITECTURESREQUEST']._serialized_start=3232
+  _globals['_ENUMERATEARCHITECTURESREQUEST']._serialized_end=3376
+  _globals['_ENUMERATEARCHITECTURESRESPONSE']._serialized_start=3379
+  _globals['_ENUMERATEARCHITECTURESRESPONSE']._serialized_end=3516
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=3518
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=3601
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=3603
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=3727
+  _globals['_SPACESERVICE']._serialized_start=3991
+  _globals['_SPACESERVICE']._serialized_end=4969
 # @@protoc_insertion_point(module_scope)

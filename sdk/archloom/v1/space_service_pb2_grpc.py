@@ -81,6 +81,11 @@ class SpaceServiceStub:
                 request_serializer=archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesRequest.SerializeToString,
                 response_deserializer=archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesResponse.FromString,
                 _registered_method=True)
+        self.ListOperations = channel.unary_unary(
+                '/archloom.v1.SpaceService/ListOperations',
+                request_serializer=archloom_dot_v1_dot_space__service__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=archloom_dot_v1_dot_space__service__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
 
 
 class SpaceServiceServicer:
@@ -145,6 +150,13 @@ class SpaceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOperations(self, request, context):
+        """The operations and composites that a layer may name on this server, those of installed packages too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SpaceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -192,6 +204,11 @@ def add_SpaceServiceServicer_to_server(servicer, server):
                     servicer.EnumerateArchitectures,
                     request_deserializer=archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesRequest.FromString,
                     response_serializer=archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesResponse.SerializeToString,
+            ),
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=archloom_dot_v1_dot_space__service__pb2.ListOperationsRequest.FromString,
+                    response_serializer=archloom_dot_v1_dot_space__service__pb2.ListOperationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -439,6 +456,33 @@ class SpaceService:
             '/archloom.v1.SpaceService/EnumerateArchitectures',
             archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesRequest.SerializeToString,
             archloom_dot_v1_dot_space__service__pb2.EnumerateArchitecturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/archloom.v1.SpaceService/ListOperations',
+            archloom_dot_v1_dot_space__service__pb2.ListOperationsRequest.SerializeToString,
+            archloom_dot_v1_dot_space__service__pb2.ListOperationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

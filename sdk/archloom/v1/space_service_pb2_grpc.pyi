@@ -47,6 +47,8 @@ class SpaceServiceStub:
     GetGraph: _grpc.UnaryUnaryMultiCallable[_space_service_pb2.GetGraphRequest, _space_service_pb2.GetGraphResponse]
     """The canonical graph, its hash, parameters and FLOPs."""
     EnumerateArchitectures: _grpc.UnaryUnaryMultiCallable[_space_service_pb2.EnumerateArchitecturesRequest, _space_service_pb2.EnumerateArchitecturesResponse]
+    ListOperations: _grpc.UnaryUnaryMultiCallable[_space_service_pb2.ListOperationsRequest, _space_service_pb2.ListOperationsResponse]
+    """The operations and composites that a layer may name on this server, those of installed packages too."""
 
 @_typing.type_check_only
 class SpaceServiceAsyncStub(SpaceServiceStub):
@@ -67,6 +69,8 @@ class SpaceServiceAsyncStub(SpaceServiceStub):
     GetGraph: _aio.UnaryUnaryMultiCallable[_space_service_pb2.GetGraphRequest, _space_service_pb2.GetGraphResponse]  # type: ignore[assignment]
     """The canonical graph, its hash, parameters and FLOPs."""
     EnumerateArchitectures: _aio.UnaryUnaryMultiCallable[_space_service_pb2.EnumerateArchitecturesRequest, _space_service_pb2.EnumerateArchitecturesResponse]  # type: ignore[assignment]
+    ListOperations: _aio.UnaryUnaryMultiCallable[_space_service_pb2.ListOperationsRequest, _space_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
+    """The operations and composites that a layer may name on this server, those of installed packages too."""
 
 class SpaceServiceServicer(metaclass=_abc_1.ABCMeta):
     """The tools of a strategy on any space, for plugins in any language. Every call
@@ -138,5 +142,13 @@ class SpaceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _space_service_pb2.EnumerateArchitecturesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_space_service_pb2.EnumerateArchitecturesResponse, _abc.Awaitable[_space_service_pb2.EnumerateArchitecturesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListOperations(
+        self,
+        request: _space_service_pb2.ListOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_space_service_pb2.ListOperationsResponse, _abc.Awaitable[_space_service_pb2.ListOperationsResponse]]:
+        """The operations and composites that a layer may name on this server, those of installed packages too."""
 
 def add_SpaceServiceServicer_to_server(servicer: SpaceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -46,8 +46,6 @@ class Operation:
     body: Graph | None = None
 
 
-DECLARED = ("out_kind", "out_channels", "out_height", "out_width", "out_time")
-"""Parameters by which a layer says what an opaque operation yields, where its spec does not."""
 _DECLARED_AXES = {"c": "out_channels", "h": "out_height", "w": "out_width", "t": "out_time"}
 
 
@@ -111,15 +109,15 @@ def _parameters(
     spec: OpSpec, values: Mapping[str, Literal], environment: dict[str, Scalar]
 ) -> tuple[tuple[str, Scalar], ...]:
     """All parameters with their values, which the environment gets too."""
-    known = list(spec.parameters)
+    known = dict.fromkeys(spec.parameters)
     for given in values:
-        if given not in spec.by_name and spec.open:
-            known.append(Parameter(given, "any"))
-        elif given not in spec.by_name and not (spec.opaque and not spec.shape and given in DECLARED):
+        if given in spec.by_name:
+            known[spec.by_name[given]] = None
+        elif spec.open:
+            known[Parameter(given, "any")] = None
+        else:
             hint = suggest(given, spec.by_name)
             raise OperationError(f"{spec.name} has no parameter {given!r}{hint}", given)
-        elif given not in spec.by_name:
-            known.append(Parameter(given, "text" if given == "out_kind" else "int"))
     resolved: list[tuple[str, Scalar]] = []
     for parameter in known:
         value = values.get(parameter.name, parameter.default)
@@ -145,8 +143,6 @@ def _shape(spec: OpSpec, inputs: tuple[Shape, ...], environment: Mapping[str, Sc
         sizes = [spec.rule(rule).evaluate(environment) for rule in rules]
     else:
         kind = str(environment.get("out_kind", inputs[0].kind))
-        if kind not in AXES:
-            raise OperationError(f"{spec.name}.out_kind: {kind!r} is none of {', '.join(AXES)}", "out_kind")
         same = kind == inputs[0].kind
         sizes = []
         for axis in AXES[kind]:

@@ -96,6 +96,16 @@ class Parameter:
         return ""
 
 
+DECLARED = (
+    Parameter("out_kind", "text", choices=tuple(AXES), summary="The kind of tensor that it yields."),
+    *(
+        Parameter(f"out_{axis}", "int", low=1, summary=f"The output's {axis}.")
+        for axis in ("channels", "height", "width", "time")
+    ),
+)
+"""Parameters by which a layer may say what an opaque operation yields, where its spec does not."""
+
+
 @dataclass(frozen=True)
 class OpSpec:
     """One operation.
@@ -146,7 +156,9 @@ class OpSpec:
 
     @cached_property
     def by_name(self) -> Mapping[str, Parameter]:
-        return {parameter.name: parameter for parameter in self.parameters}
+        """What a layer may give: its parameters, and DECLARED where the spec says no shape."""
+        declared = () if self.shape else DECLARED
+        return {parameter.name: parameter for parameter in (*self.parameters, *declared)}
 
     @cached_property
     def shaping(self) -> frozenset[str]:
