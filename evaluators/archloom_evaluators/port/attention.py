@@ -113,6 +113,7 @@ def _causal(reader: Reader, given: dict[str, Any]) -> bool:
     if reader.known.get(mask) is not None or not isinstance(value, Tensor) or value.dim() != 2:
         raise OperationError("the mask depends on the inputs")
     hidden = value if value.dtype is torch.bool else value == float("-inf")
-    if not torch.equal(hidden, torch.ones_like(hidden).triu(1)):
+    added = 0 if value.dtype is torch.bool else value.masked_fill(hidden, 0).abs().max()
+    if added != 0 or not torch.equal(hidden, torch.ones_like(hidden).triu(1)):
         raise OperationError("the mask is not the causal one, the only one that spaces know")
     return True

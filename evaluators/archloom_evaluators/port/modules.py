@@ -28,7 +28,7 @@ def is_known(module: nn.Module) -> bool:
 def read_module(reader: Reader, n: fx.Node, result: Any) -> Any:
     """The operation that a call of a module is. Raises ImportFailed, OperationError."""
     module = reader.fetch_attr(str(n.target))
-    takes = tuple(reader.known[each] for each in n.all_input_nodes)
+    takes = tuple(reader.known[each] for each in n.all_input_nodes if reader.known.get(each) is not None)
     if any(not isinstance(each, Taken) for each in takes):
         raise ImportFailed(f"{reader.where(n)} is given what is no single tensor of the network")
     if str(n.target) in reader.opaque:
