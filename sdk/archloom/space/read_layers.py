@@ -107,13 +107,11 @@ def _hint(parameter: Parameter, value: object) -> str:
     """What was probably meant by a value of the wrong kind."""
     if parameter.type == "text":
         near = suggest(value, parameter.choices) if isinstance(value, str) else ""
-        if isinstance(value, bool):
-            return "; YAML reads on, off, yes and no as true and false: put them in quotes"
         return near if "mean" in near else ""
     if not isinstance(value, str):
         return ""
     if parameter.type == "bool":
-        return "; write it without quotes" if value in ("true", "false") else ""
+        return "; write true or false, without quotes" if value.lower() in _FLAGS else ""
     try:
         return "; write it without quotes" if math.isfinite(float(value)) else ""
     except ValueError:
@@ -123,6 +121,9 @@ def _hint(parameter: Parameter, value: object) -> str:
     except ExpressionError:
         return ""
     return f"; an expression begins with '=': \"={value}\""
+
+
+_FLAGS = ("true", "false", "yes", "no", "on", "off")
 
 
 def _required(name: str) -> list[str]:

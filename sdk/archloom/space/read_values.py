@@ -90,8 +90,7 @@ class ValueReader:
             return None
         for key in data:
             if not isinstance(key, str):
-                hint = " (YAML reads on, off, yes and no as true and false)" if isinstance(key, bool) else ""
-                self.fault(path, f"the key {show(key)} is not text{hint}; put it in quotes")
+                self.fault(path, f"the key {show(key)} is not text; put it in quotes")
                 return None
         if known is not None:
             self.unknown_keys(data, known, path)
@@ -104,7 +103,8 @@ class ValueReader:
         for key in data:
             if key not in known:
                 place = f"{path}.{key}" if path else key
-                self.fault(place, f"{key!r} is no field here{suggest(key, known)}")
+                hint = "; write a space after the colon" if ":" in key else suggest(key, known)
+                self.fault(place, f"{key!r} is no field here{hint}")
 
     def items(self, data: object, path: str) -> list[Any]:
         if isinstance(data, (list, tuple)):

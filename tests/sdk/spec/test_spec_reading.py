@@ -209,7 +209,6 @@ HOSTILE = {
     "broken.yaml": "task: {a: ]",
     "broken.json": '{"task": ',
     "digits.json": '{"seed": ' + "9" * 5000 + "}",
-    "date.yaml": yaml.safe_dump(GOOD) + "name: 2026-01-02\n",
 }
 
 
