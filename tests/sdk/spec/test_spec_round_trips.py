@@ -4,8 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import yaml
-from archloom.space import load_preset
+from archloom.space import dump_yaml, load_preset
 from archloom.spec import (
     Budget,
     Constraint,
@@ -115,7 +114,7 @@ def test_message_and_back_is_the_same_spec(spec: ExperimentSpec) -> None:
 def test_yaml_and_json_and_back_are_the_same_spec(spec: ExperimentSpec) -> None:
     data: Any = spec.to_dict()
     assert ExperimentSpec.from_dict(data) == spec
-    text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
+    text = dump_yaml(data)
     assert ExperimentSpec.from_dict(parse_text(text)) == spec
     assert ExperimentSpec.from_dict(parse_text(json.dumps(data), is_json=True)) == spec
 
