@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName
 from archloom.space import Architecture, SizeEstimate, Space, SpaceError, load_preset
+from archloom.space.operations.messages import all_operations
 from archloom.space.protos import write_domain, write_literal
 from archloom.v1 import architecture_pb2, space_pb2, space_service_pb2, space_service_pb2_grpc
 
 from archloom_controller.rpc.rules import Rules
-from archloom_controller.services.paging import page_token, read_token
+from archloom_controller.services.paging import page, page_token, read_token
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -170,6 +171,14 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
         taken, after = await _at("", work)
         more = page_token("enumeration", after) if after < space.size() else ""
         return space_service_pb2.EnumerateArchitecturesResponse(architectures=taken, next_page_token=more)
+
+    async def ListOperations(
+        self, request: space_service_pb2.ListOperationsRequest, context: Any
+    ) -> space_service_pb2.ListOperationsResponse:
+        found = await asyncio.to_thread(all_operations)
+        size = _size(request.page_size)
+        kept, token = page("operations", found, lambda each: each.name, size, request.page_token)
+        return space_service_pb2.ListOperationsResponse(operations=kept, next_page_token=token)
 
     async def _space(self, source: space_service_pb2.SpaceReference) -> Space:
         """Raises InvalidInput, with paths from the request's root, and NotFound."""

@@ -15,6 +15,7 @@ from archloom.cli.drawing import draw_space
 from archloom.cli.import_space import import_space
 from archloom.cli.output import AsJson, print_json, print_json_list, print_table
 from archloom.cli.running import new_app
+from archloom.cli.space_operations import list_operations
 from archloom.client import Client
 from archloom.client.registry import SpaceInfo
 from archloom.errors import InvalidInput, Violation
@@ -23,6 +24,7 @@ from archloom.spec.reading import load_space
 
 app = new_app("Search spaces: list, show, draw, validate and import them.")
 app.command("draw")(draw_space)
+app.command("operations")(list_operations)
 app.command("import")(import_space)
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
 

@@ -5,9 +5,10 @@ Python programs rarely need them: `archloom.space` has the same tools without a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from archloom.client.connection import Connection
+from archloom.client.operations import OperationInfo
 from archloom.errors import Violation
 from archloom.space import Architecture, Space
 from archloom.v1 import space_service_pb2 as pb
@@ -44,6 +45,16 @@ class Spaces:
         )
         answer = self._connection.call(self._stub.MutateArchitectures, request)
         return [Architecture.from_proto(each) for each in answer.architectures]
+
+    def operations(self) -> Iterator[OperationInfo]:
+        """What a layer may name on the server, by name."""
+        request = pb.ListOperationsRequest()
+        while True:
+            answer = self._connection.call(self._stub.ListOperations, request)
+            yield from map(OperationInfo.from_proto, answer.operations)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
 
 
 def _reference(space: Space | str) -> pb.SpaceReference:

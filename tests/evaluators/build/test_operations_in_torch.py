@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from random import Random
 from typing import Any
 
@@ -29,6 +30,7 @@ def drawn(name: str, kind: str, count: int = DRAWS, **fixed: Any) -> list[Operat
 def counted_flops(module: nn.Module, inputs: list[torch.Tensor]) -> int:
     """Multiply-adds of convolutions and matrix products as torch counts them, for one example."""
     with (
+        warnings.catch_warnings(action="ignore"),  # what kinds of processor torch could use
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),
         torch.backends.mkldnn.flags(enabled=False),

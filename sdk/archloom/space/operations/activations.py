@@ -7,29 +7,30 @@ from archloom.space.operations.registry import register
 from archloom.space.operations.spec import OpSpec
 
 ACTIVATIONS = {
-    # name: whether a zero stays zero
-    "relu": True,
-    "relu6": True,
-    "leaky_relu": True,
-    "elu": True,
-    "selu": True,
-    "celu": True,
-    "gelu": True,
-    "silu": True,
-    "mish": True,
-    "squared_relu": True,
-    "hard_swish": True,
-    "tanh": True,
-    "hard_tanh": True,
-    "softsign": True,
-    "sigmoid": False,
-    "hard_sigmoid": False,
-    "softplus": False,
-    "softmax": False,
+    "relu": "max(x, 0).",
+    "relu6": "x between 0 and 6.",
+    "leaky_relu": "x, or 0.01 x where it is negative (Maas et al. 2013).",
+    "elu": "x, or exp(x) - 1 where it is negative (Clevert et al. 2016).",
+    "selu": "elu scaled such that variances stay (Klambauer et al. 2017).",
+    "celu": "elu with a continuous derivative (Barron 2017).",
+    "gelu": "x times the normal distribution's share below x (Hendrycks and Gimpel 2016).",
+    "silu": "x sigmoid(x), also called swish (Ramachandran et al. 2018).",
+    "mish": "x tanh(softplus(x)) (Misra 2020).",
+    "squared_relu": "max(x, 0) squared (So et al. 2021).",
+    "hard_swish": "silu made of straight lines (Howard et al. 2019).",
+    "tanh": "The hyperbolic tangent.",
+    "hard_tanh": "x between -1 and 1.",
+    "softsign": "x / (1 + |x|).",
+    "sigmoid": "1 / (1 + exp(-x)).",
+    "hard_sigmoid": "sigmoid made of straight lines.",
+    "softplus": "log(1 + exp(x)).",
+    "softmax": "Shares of the channels at each position, by exp(x).",
 }
 """Those without weights."""
-for _name, _fixed in ACTIVATIONS.items():
-    register(OpSpec(_name, 1, SAME, zero_to_zero="true" if _fixed else "false", summary="Activation."))
+_LIFTING = ("sigmoid", "hard_sigmoid", "softplus", "softmax")  # of a zero they make something else
+for _name, _summary in ACTIVATIONS.items():
+    _fixed = "false" if _name in _LIFTING else "true"
+    register(OpSpec(_name, 1, SAME, zero_to_zero=_fixed, summary=_summary))
 register(
     OpSpec(
         "prelu",
