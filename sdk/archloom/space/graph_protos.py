@@ -8,7 +8,7 @@ from archloom.space.architecture import Architecture
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.graph import Graph, NodeFacts, rebuild
 from archloom.space.operations import Shape
-from archloom.space.protos import KIND_NAMES, KINDS, read_literal, write_literal
+from archloom.space.value_protos import KIND_NAMES, KINDS, read_literal, write_literal
 from archloom.v1 import architecture_pb2 as pb
 
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from archloom.space.domains import Choice, Divisors, Domain, Flag, Integer, Literal, Log, Subset, Uniform
 from archloom.space.errors import SpaceError, Violation
-from archloom.space.expressions import Expression
 from archloom.space.tree import (
     MAX_DEPTH,
     MAX_NODES,
-    Bindings,
     CellNode,
     ChoiceNode,
     LayerNode,
@@ -31,15 +28,16 @@ from archloom.space.tree import (
     UseNode,
     Value,
 )
+from archloom.space.value_protos import (
+    KIND_NAMES,
+    KINDS,
+    read_bindings,
+    read_value,
+    write_bindings,
+    write_value,
+)
 from archloom.v1 import space_pb2 as pb
 
-KINDS = {
-    "image": pb.TENSOR_KIND_IMAGE,
-    "seq": pb.TENSOR_KIND_SEQ,
-    "tokens": pb.TENSOR_KIND_TOKENS,
-    "vector": pb.TENSOR_KIND_VECTOR,
-}
-KIND_NAMES = {number: name for name, number in KINDS.items()}
 _ADAPT = {
     "": pb.ADAPT_RULE_UNSPECIFIED,
     "error": pb.ADAPT_RULE_ERROR,
@@ -83,52 +81,6 @@ def write_space(tree: SpaceTree) -> pb.Space:
         recipe=write_bindings(tree.recipe),
         constraints=[constraint.text for constraint in tree.constraints],
     )
-
-
-def write_bindings(bindings: Bindings) -> list[pb.SpaceBinding]:
-    return [pb.SpaceBinding(name=name, value=write_value(value)) for name, value in bindings]
-
-
-def write_value(value: Value) -> pb.SpaceValue:
-    if isinstance(value, Expression):
-        return pb.SpaceValue(expression=value.text)
-    if isinstance(value, Domain):
-        return pb.SpaceValue(domain=write_domain(value))
-    return pb.SpaceValue(literal=write_literal(value))
-
-
-def write_literal(value: Literal) -> pb.Literal:
-    if isinstance(value, bool):
-        return pb.Literal(flag=value)
-    if isinstance(value, int):
-        return pb.Literal(integer=value)
-    if isinstance(value, float):
-        return pb.Literal(number=value)
-    if isinstance(value, str):
-        return pb.Literal(text=value)
-    return pb.Literal(list=pb.LiteralList(items=map(write_literal, value)))
-
-
-def write_domain(domain: Domain) -> pb.Domain:
-    match domain:
-        case Choice():
-            return pb.Domain(choice=pb.Domain.Choice(values=map(write_literal, domain.values)))
-        case Integer():
-            return pb.Domain(
-                integer=pb.Domain.IntegerRange(low=domain.low, high=domain.high, step=domain.step)
-            )
-        case Log():
-            return pb.Domain(log=pb.Domain.LogRange(low=domain.low, high=domain.high))
-        case Uniform():
-            return pb.Domain(uniform=pb.Domain.UniformRange(low=domain.low, high=domain.high))
-        case Flag():
-            return pb.Domain(flag=pb.Domain.Flag())
-        case Subset():
-            members = map(write_literal, domain.of)
-            return pb.Domain(subset=pb.Domain.Subset(of=members, min=domain.least, max=domain.most))
-        case Divisors():
-            return pb.Domain(divisors=pb.Domain.Divisors(of=domain.of.text, among=domain.among))
-    raise TypeError(f"no domain: {domain!r}")
 
 
 def _optional(value: Value) -> pb.SpaceValue | None:
@@ -228,66 +180,18 @@ def space_data(message: pb.Space) -> dict[str, Any]:
     return _filled(
         name=message.name,
         description=message.description,
-        let=_bindings(message.let),
+        let=read_bindings(message.let),
         parts=reader.named(((part.name, part.node) for part in message.parts), "parts"),
-        recipe=_bindings(message.recipe),
+        recipe=read_bindings(message.recipe),
         output=list(message.outputs),
         constraints=list(message.constraints),
     ) | {
         "input": {
-            port.name: {"kind": KIND_NAMES.get(port.kind), "shape": [_value(size) for size in port.shape]}
+            port.name: {"kind": KIND_NAMES.get(port.kind), "shape": [read_value(size) for size in port.shape]}
             for port in message.inputs
         },
         "body": reader.node(message.body) if message.HasField("body") else None,
     }
-
-
-def _bindings(bindings: Iterable[pb.SpaceBinding]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for binding in bindings:
-        if binding.name in data:
-            raise SpaceError([Violation(binding.name, "stands twice")])
-        data[binding.name] = _value(binding.value)
-    return data
-
-
-def _value(value: pb.SpaceValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "literal":
-        return read_literal(value.literal)
-    if kind == "expression":
-        return f"={value.expression}"
-    return _domain(value.domain) if kind == "domain" else None
-
-
-def read_literal(literal: pb.Literal) -> Any:
-    kind = literal.WhichOneof("value")
-    if kind is None:
-        return None
-    return [read_literal(item) for item in literal.list.items] if kind == "list" else getattr(literal, kind)
-
-
-def _domain(domain: pb.Domain) -> Any:
-    match domain.WhichOneof("domain"):
-        case "choice":
-            return {"choice": [read_literal(value) for value in domain.choice.values]}
-        case "integer":
-            step = [domain.integer.step] if domain.integer.HasField("step") else []
-            return {"int": [domain.integer.low, domain.integer.high, *step]}
-        case "uniform":
-            return {"float": [domain.uniform.low, domain.uniform.high]}
-        case "log":
-            return {"log": [domain.log.low, domain.log.high]}
-        case "flag":
-            return {"bool": [False, True]}
-        case "subset":
-            subset = domain.subset
-            return {
-                "subset": {"of": [read_literal(v) for v in subset.of], "min": subset.min, "max": subset.max}
-            }
-        case "divisors":
-            return {"divisors": domain.divisors.of, "among": list(domain.divisors.among)}
-    return {}
 
 
 class _NodeData:
@@ -311,7 +215,7 @@ class _NodeData:
     def kind(self, node: pb.SpaceNode) -> dict[str, Any]:
         match node.WhichOneof("kind"):
             case "layer":
-                return {"layer": _value(node.layer.operation), **_bindings(node.layer.parameters)}
+                return {"layer": read_value(node.layer.operation), **read_bindings(node.layer.parameters)}
             case "sequence":
                 nodes = [self.node(child) for child in node.sequence.nodes]
                 return {"sequence": nodes, **_filled(carry=node.sequence.carry)}
@@ -329,7 +233,7 @@ class _NodeData:
             case "use":
                 return {"use": _use(node.use)}
             case "scan":
-                return {"scan": {"state": _bindings(node.scan.state), "body": self.node(node.scan.body)}}
+                return {"scan": {"state": read_bindings(node.scan.state), "body": self.node(node.scan.body)}}
             case "map":
                 weights = _filled(weights=_name(_WEIGHTS, node.map.weights))
                 return {"map": {"over": list(node.map.over), "body": self.node(node.map.body), **weights}}
@@ -348,7 +252,7 @@ class _NodeData:
 
     def repeat(self, repeat: pb.SpaceNode.Repeat) -> dict[str, Any]:
         data = {
-            "count": _value(repeat.count),
+            "count": read_value(repeat.count),
             "body": self.node(repeat.body),
             **_filled(decisions=_name(_DECISIONS, repeat.decisions), weights=_name(_WEIGHTS, repeat.weights)),
         }
@@ -376,7 +280,7 @@ class _NodeData:
 def _common(node: pb.SpaceNode) -> dict[str, Any]:
     return _filled(
         name=node.name,
-        let=_bindings(node.let),
+        let=read_bindings(node.let),
         when=node.when,
         adapt=_name(_ADAPT, node.adapt),
         **{"as": node.tensor, "from": list(node.sources)},
@@ -387,7 +291,7 @@ def _use(use: pb.SpaceNode.Use) -> dict[str, Any]:
     return {
         "part": use.part,
         **_filled(
-            **{"with": _bindings(use.arguments)},
+            **{"with": read_bindings(use.arguments)},
             decisions=_name(_DECISIONS, use.decisions),
             weights=_name(_WEIGHTS, use.weights),
         ),
@@ -396,7 +300,7 @@ def _use(use: pb.SpaceNode.Use) -> dict[str, Any]:
 
 def _given(message: Any, *names: str) -> dict[str, Any]:
     """Those of a message's values that are set."""
-    return {name: _value(getattr(message, name)) for name in names if message.HasField(name)}
+    return {name: read_value(getattr(message, name)) for name in names if message.HasField(name)}
 
 
 def _filled(**fields: Any) -> dict[str, Any]:
