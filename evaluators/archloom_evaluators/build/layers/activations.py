@@ -38,6 +38,14 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "softplus": nn.Softplus,
     "softmax": lambda: nn.Softmax(1),
 }
+
+
+def make_activation(name: str, channels: int) -> nn.Module:
+    return nn.PReLU(channels) if name == "prelu" else ACTIVATIONS[name]()
+
+
 for _name, _make in ACTIVATIONS.items():
     register_operation(_name, plain(_make))
-register_operation("prelu", lambda parameters, inputs, output: nn.PReLU(output.channels))
+register_operation(
+    "prelu", lambda parameters, inputs, output: nn.PReLU(output.channels)
+)

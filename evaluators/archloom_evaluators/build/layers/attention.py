@@ -46,9 +46,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)
-        queries = (
-            self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
-        )  # [n, heads, t, head_dim]
+        # Queries, keys and values are [n, heads, t, head_dim].
+        queries = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         keys = self.key(x).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         values = self.value(x).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         if self.rotary:
@@ -163,9 +162,8 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         x, memory = x.transpose(1, 2), memory.transpose(1, 2)
-        queries = (
-            self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
-        )  # [n, heads, t, head_dim]
+        # Queries, keys and values are [n, heads, t, head_dim].
+        queries = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         keys = self.key(memory).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         values = self.value(memory).unflatten(2, (self.kv_heads, -1)).transpose(1, 2)
         if self.kv_heads < self.heads:

@@ -30,7 +30,7 @@ class Zeroes(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training zeroes whole examples with probability p, and scales the others up (Huang et al. 2016)."""
+    """Zeroes whole examples with probability p in training (Huang et al. 2016)."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -39,7 +39,9 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        kept = torch.full_like(x[(slice(None), *[slice(1)] * (x.dim() - 1))], 1 - self.p)
+        kept = torch.full_like(
+            x[(slice(None), *[slice(1)] * (x.dim() - 1))], 1 - self.p
+        )
         return x * torch.bernoulli(kept) / (1 - self.p)
 
 
@@ -68,6 +70,10 @@ register_operation("identity", plain(nn.Identity))
 register_operation("zero", zeroes)
 for _kind in ("image", "seq", "vector"):
     register_operation(f"zeroes_{_kind}", zeroes)
-register_operation("dropout", lambda parameters, inputs, output: nn.Dropout(parameters["p"]))
-register_operation("drop_path", lambda parameters, inputs, output: DropPath(parameters["p"]))
+register_operation(
+    "dropout", lambda parameters, inputs, output: nn.Dropout(parameters["p"])
+)
+register_operation(
+    "drop_path", lambda parameters, inputs, output: DropPath(parameters["p"])
+)
 register_operation("scale", lambda parameters, inputs, output: Scale(parameters["by"]))

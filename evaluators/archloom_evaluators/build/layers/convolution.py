@@ -11,7 +11,7 @@ from archloom_evaluators.build.registry import register_operation
 
 
 class CausalConv1d(nn.Conv1d):
-    """A convolution whose padding stands all before the first position: no output sees a later input."""
+    """All padding stands before the first position: no output sees a later input."""
 
     def forward(self, x: Tensor) -> Tensor:
         before = self.dilation[0] * (self.kernel_size[0] - 1)
@@ -19,7 +19,9 @@ class CausalConv1d(nn.Conv1d):
 
 
 def conv(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    kind: type[nn.Conv1d] | type[nn.Conv2d] = nn.Conv2d if output.kind == "image" else nn.Conv1d
+    kind: type[nn.Conv1d] | type[nn.Conv2d] = (
+        nn.Conv2d if output.kind == "image" else nn.Conv1d
+    )
     if parameters["padding"] == "causal":
         kind = CausalConv1d
     window = parameters["dilation"] * (parameters["k"] - 1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from archloom.space import Shape
 from torch import Tensor, nn
-from torch.nn import functional
 
+from archloom_evaluators.build.layers.activations import make_activation
 from archloom_evaluators.build.layers.signature import Parameters, Shapes, plain
 from archloom_evaluators.build.registry import register_operation
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each channel of [n, c, ...] by a gate computed from the means of all channels."""
+    """Scales each channel of [n, c, ...] by a gate of the means of all channels."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -32,24 +32,35 @@ class ScaleChannels(nn.Module):
 
 
 class GatedUnit(nn.Module):
-    """The first half of the channels times an activation of the second: [n, 2 * c, ...] -> [n, c, ...]
+    """The first half of the channels times the gate of the second.
 
-    gate: a function's name in torch.nn.functional, or "none".
+    [n, 2 * c, ...] -> [n, c, ...]; gate: an activation.
     """
 
-    def __init__(self, gate: str) -> None:
+    def __init__(self, gate: nn.Module) -> None:
         super().__init__()
         self.gate = gate
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = x.chunk(2, 1)
-        return value * gate if self.gate == "none" else value * getattr(functional, self.gate)(gate)
+        opened: Tensor = self.gate(gate)
+        return value * opened
 
 
 def squeeze_excite(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return SqueezeExcite(output.channels, max(1, output.channels // parameters["reduction"]))
+    return SqueezeExcite(
+        output.channels, max(1, output.channels // parameters["reduction"])
+    )
+
+
+def glu(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
+    if parameters["gate"] == "none":
+        return GatedUnit(nn.Identity())
+    return GatedUnit(make_activation(parameters["gate"], output.channels))
 
 
 register_operation("squeeze_excite", squeeze_excite)
 register_operation("scale_channels", plain(ScaleChannels))
-register_operation("glu", lambda parameters, inputs, output: GatedUnit(parameters["gate"]))
+register_operation(
+    "glu", lambda parameters, inputs, output: GatedUnit(parameters["gate"])
+)

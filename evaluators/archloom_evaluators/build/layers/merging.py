@@ -66,5 +66,7 @@ register_operation("sum", plain(Sum))
 register_operation("mul", plain(Mul))
 register_operation("mean", plain(Mean))
 register_operation("maximum", plain(Maximum))
-register_operation("weighted_sum", lambda parameters, inputs, output: WeightedSum(len(inputs)))
+register_operation(
+    "weighted_sum", lambda parameters, inputs, output: WeightedSum(len(inputs))
+)
 register_operation("concat", plain(Concat))

@@ -24,7 +24,9 @@ class ChannelRMSNorm(nn.RMSNorm):
 
 
 def batch_norm(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return (nn.BatchNorm2d if output.kind == "image" else nn.BatchNorm1d)(output.channels)
+    return (nn.BatchNorm2d if output.kind == "image" else nn.BatchNorm1d)(
+        output.channels
+    )
 
 
 def layer_norm(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
@@ -40,7 +42,9 @@ def group_norm(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Modu
 
 
 def instance_norm(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return (nn.InstanceNorm2d if output.kind == "image" else nn.InstanceNorm1d)(output.channels, affine=True)
+    return (nn.InstanceNorm2d if output.kind == "image" else nn.InstanceNorm1d)(
+        output.channels, affine=True
+    )
 
 
 register_operation("batch_norm", batch_norm)

@@ -34,7 +34,9 @@ class CausalAvgPool1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         counted = functional.pad(torch.ones_like(x[:1, :1]), (self.k - 1, 0))
-        means = functional.avg_pool1d(functional.pad(x, (self.k - 1, 0)), self.k, self.stride)
+        means = functional.avg_pool1d(
+            functional.pad(x, (self.k - 1, 0)), self.k, self.stride
+        )
         return means / functional.avg_pool1d(counted, self.k, self.stride)
 
 
@@ -63,9 +65,16 @@ def avg_pool(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module
     if parameters["padding"] == "causal":
         return CausalAvgPool1d(k, stride)
     kind = nn.AvgPool2d if output.kind == "image" else nn.AvgPool1d
-    return kind(k, stride, k // 2 if parameters["padding"] == "same" else 0, count_include_pad=False)
+    return kind(
+        k,
+        stride,
+        k // 2 if parameters["padding"] == "same" else 0,
+        count_include_pad=False,
+    )
 
 
 register_operation("max_pool", max_pool)
 register_operation("avg_pool", avg_pool)
-register_operation("global_pool", lambda parameters, inputs, output: GlobalPool(parameters["mode"]))
+register_operation(
+    "global_pool", lambda parameters, inputs, output: GlobalPool(parameters["mode"])
+)

@@ -10,11 +10,15 @@ from archloom_evaluators.build.registry import register_operation
 
 
 class LstmLayers(nn.Module):
-    """[n, c, t] -> [n, hidden, t], or twice as many channels with both directions; zero states at first."""
+    """[n, c, t] -> [n, hidden, t], or twice the channels with both directions."""
 
-    def __init__(self, channels: int, hidden: int, layers: int, bidirectional: bool) -> None:
+    def __init__(
+        self, channels: int, hidden: int, layers: int, bidirectional: bool
+    ) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(channels, hidden, layers, batch_first=True, bidirectional=bidirectional)
+        self.lstm = nn.LSTM(
+            channels, hidden, layers, batch_first=True, bidirectional=bidirectional
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.lstm(x.transpose(1, 2))[0]
@@ -22,11 +26,15 @@ class LstmLayers(nn.Module):
 
 
 class GruLayers(nn.Module):
-    """[n, c, t] -> [n, hidden, t], or twice as many channels with both directions; zero states at first."""
+    """[n, c, t] -> [n, hidden, t], or twice the channels with both directions."""
 
-    def __init__(self, channels: int, hidden: int, layers: int, bidirectional: bool) -> None:
+    def __init__(
+        self, channels: int, hidden: int, layers: int, bidirectional: bool
+    ) -> None:
         super().__init__()
-        self.gru = nn.GRU(channels, hidden, layers, batch_first=True, bidirectional=bidirectional)
+        self.gru = nn.GRU(
+            channels, hidden, layers, batch_first=True, bidirectional=bidirectional
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.gru(x.transpose(1, 2))[0]
@@ -34,13 +42,18 @@ class GruLayers(nn.Module):
 
 
 class RnnLayers(nn.Module):
-    """[n, c, t] -> [n, hidden, t], or twice as many channels with both directions; zero states at first.
+    """[n, c, t] -> [n, hidden, t], or twice the channels with both directions.
 
     nonlinearity: tanh or relu.
     """
 
     def __init__(
-        self, channels: int, hidden: int, layers: int, bidirectional: bool, nonlinearity: str
+        self,
+        channels: int,
+        hidden: int,
+        layers: int,
+        bidirectional: bool,
+        nonlinearity: str,
     ) -> None:
         super().__init__()
         self.rnn = nn.RNN(
@@ -59,12 +72,20 @@ class RnnLayers(nn.Module):
 
 def lstm(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
     return LstmLayers(
-        inputs[0].channels, parameters["out"], parameters["layers"], parameters["bidirectional"]
+        inputs[0].channels,
+        parameters["out"],
+        parameters["layers"],
+        parameters["bidirectional"],
     )
 
 
 def gru(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return GruLayers(inputs[0].channels, parameters["out"], parameters["layers"], parameters["bidirectional"])
+    return GruLayers(
+        inputs[0].channels,
+        parameters["out"],
+        parameters["layers"],
+        parameters["bidirectional"],
+    )
 
 
 def rnn(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:

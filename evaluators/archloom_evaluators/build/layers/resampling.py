@@ -11,7 +11,7 @@ from archloom_evaluators.build.registry import register_operation
 
 
 class ResizeAs(nn.Module):
-    """The first input interpolated to as many positions as the second has. mode: as torch's interpolate."""
+    """The first input interpolated to the positions of the second."""
 
     def __init__(self, mode: str) -> None:
         super().__init__()
@@ -51,7 +51,9 @@ def _mode(parameters: Parameters, output: Shape) -> str:
 
 
 def upsample(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return nn.Upsample(scale_factor=parameters["factor"], mode=_mode(parameters, output))
+    return nn.Upsample(
+        scale_factor=parameters["factor"], mode=_mode(parameters, output)
+    )
 
 
 def resize_as(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
@@ -59,11 +61,15 @@ def resize_as(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Modul
 
 
 def pixel_shuffle(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return (nn.PixelShuffle if output.kind == "image" else SeqShuffle)(parameters["factor"])
+    return (nn.PixelShuffle if output.kind == "image" else SeqShuffle)(
+        parameters["factor"]
+    )
 
 
 def pixel_unshuffle(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
-    return (nn.PixelUnshuffle if output.kind == "image" else SeqUnshuffle)(parameters["factor"])
+    return (nn.PixelUnshuffle if output.kind == "image" else SeqUnshuffle)(
+        parameters["factor"]
+    )
 
 
 register_operation("upsample", upsample)

@@ -36,7 +36,7 @@ class Transpose(nn.Module):
 
 
 class Shift(nn.Module):
-    """Position p along each axis after the channels holds what was at p + by; zeroes enter."""
+    """Position p of each axis holds what was at p + by; zeroes enter."""
 
     def __init__(self, by: int) -> None:
         super().__init__()
@@ -60,9 +60,12 @@ def to_seq(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
 
 register_operation("flatten", plain(lambda: nn.Flatten(1)))
 register_operation(
-    "token", lambda parameters, inputs, output: Token(0 if parameters["at"] == "first" else -1)
+    "token",
+    lambda parameters, inputs, output: Token(0 if parameters["at"] == "first" else -1),
 )
 register_operation("to_seq", to_seq)
-register_operation("to_image", lambda parameters, inputs, output: nn.Unflatten(2, output.dims[1:]))
+register_operation(
+    "to_image", lambda parameters, inputs, output: nn.Unflatten(2, output.dims[1:])
+)
 register_operation("transpose", plain(Transpose))
 register_operation("shift", lambda parameters, inputs, output: Shift(parameters["by"]))

@@ -12,6 +12,8 @@ Parameters = Mapping[str, Any]
 Shapes = tuple[Shape, ...]
 
 
-def plain(make: Callable[[], nn.Module]) -> Callable[[Parameters, Shapes, Shape], nn.Module]:
+def plain(
+    make: Callable[[], nn.Module],
+) -> Callable[[Parameters, Shapes, Shape], nn.Module]:
     """A builder of modules that take nothing."""
     return lambda parameters, inputs, output: make()

@@ -29,7 +29,7 @@ class LearnedPosition(nn.Module):
 
 
 class SinusoidalPosition(nn.Module):
-    """Adds sines and cosines of the position, by turns, ever slower (Vaswani et al. 2017)."""
+    """Adds sines and cosines of the position (Vaswani et al. 2017)."""
 
     waves: Tensor
 
@@ -56,9 +56,10 @@ class ClassToken(nn.Module):
 
 
 class NgramBag(nn.Module):
-    """[n, t] whole numbers -> [n, c]: the mean of the vectors of all runs of 1 to ``longest`` tokens.
+    """The mean of the vectors of all runs of 1 to ``longest`` tokens.
 
-    A run's number is a polynomial of its tokens, modulo a large prime, then modulo ``buckets``.
+    [n, t] whole numbers -> [n, c]; a run's number is a polynomial of its tokens, modulo
+    a large prime, then modulo ``buckets``.
     """
 
     def __init__(self, longest: int, buckets: int, channels: int) -> None:
@@ -72,7 +73,9 @@ class NgramBag(nn.Module):
         runs = []
         for length in range(self.longest):
             kept = tokens.shape[1] - length
-            numbers = (numbers[:, :kept] * 1_000_003 + tokens[:, length:] + 1) % 2_147_483_647
+            numbers = (
+                numbers[:, :kept] * 1_000_003 + tokens[:, length:] + 1
+            ) % 2_147_483_647
             runs.append(numbers % self.buckets)
         vectors: Tensor = self.vectors(torch.cat(runs, 1))
         return vectors.mean(1)
@@ -93,5 +96,7 @@ def ngram_bag(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Modul
 
 register_operation("embedding", embedding)
 register_operation("position", position)
-register_operation("class_token", lambda parameters, inputs, output: ClassToken(output.channels))
+register_operation(
+    "class_token", lambda parameters, inputs, output: ClassToken(output.channels)
+)
 register_operation("ngram_bag", ngram_bag)
