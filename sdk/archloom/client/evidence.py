@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from archloom.client.values import Artifact, Metrics, Trial, metrics_of, time_of, word_of
-from archloom.space import Architecture
+from archloom.space import Architecture, Graph, SpaceError
 from archloom.v1 import architecture_pb2, experiment_pb2, space_pb2
 
 
@@ -117,16 +117,24 @@ class NetworkNode:
 
 @dataclass(frozen=True)
 class Network:
-    """The winner's canonical graph, in topological order, for drawing."""
+    """The winner's canonical graph, in topological order, for drawing.
+
+    ``graph`` is the same with all that is known of its operations; None where one is unknown here.
+    """
 
     nodes: tuple[NetworkNode, ...]
     outputs: tuple[int, ...]
     hash: str
     parameters: int
     flops: int
+    graph: Graph | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_proto(cls, message: architecture_pb2.Graph) -> Network:
+        try:
+            graph = Graph.from_proto(message)
+        except SpaceError:
+            graph = None
         nodes = tuple(
             NetworkNode(
                 id=node.id,
@@ -139,7 +147,7 @@ class Network:
             for node in message.nodes
         )
         outputs = tuple(port.node for port in message.outputs)
-        return cls(nodes, outputs, message.hash, message.parameters, message.flops)
+        return cls(nodes, outputs, message.hash, message.parameters, message.flops, graph)
 
 
 @dataclass(frozen=True)

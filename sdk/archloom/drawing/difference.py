@@ -2,8 +2,9 @@
 graph.
 
 Two unmatched layers belong together where they do the same and read the same (matched) tensors, or are read
-by the same (matched) layers; then where they are of one operation and read the same. What is left was added
-or removed. A pair that would make the common picture circular (two layers that changed places) is none.
+by the same (matched) layers; then where they are of one operation and name and read the same. What is left
+was added or removed. A pair that would make the common picture circular (two layers that changed places) is
+none.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from archloom.space import Graph
 class Difference:
     """Paths of layers of the second network (removed ones: of the first), in order.
 
-    ``reshaped`` layers differ in nothing but the shapes that come to them from others. ``picture`` shows both
-    networks in one.
+    ``reshaped`` layers differ in nothing but the shapes that come to them from others. ``outputs`` are those
+    that lead elsewhere. ``picture`` shows both networks in one.
     """
 
     added: tuple[str, ...]
@@ -41,11 +42,13 @@ class Difference:
     changed: tuple[tuple[str, tuple[Change, ...]], ...]
     reshaped: tuple[str, ...]
     rewired: tuple[str, ...]
+    outputs: tuple[str, ...]
     picture: Picture
     before: Picture
 
     def __bool__(self) -> bool:
-        return any((self.added, self.removed, self.changed, self.reshaped, self.rewired))
+        layers = (self.added, self.removed, self.changed, self.reshaped, self.rewired)
+        return any(layers) or bool(self.outputs)
 
     def lines(self) -> tuple[str, ...]:
         """The difference in words."""
@@ -55,7 +58,10 @@ class Difference:
             *((len(self.added), "added"), (len(self.removed), "removed"), (len(self.changed), "changed")),
             *((len(self.rewired), "read other tensors"), (len(self.reshaped), "have only another shape")),
         )
-        return ("Layers: " + ", ".join(f"{count} {what}" for count, what in told if count),)
+        layers = ", ".join(f"{count} {what}" for count, what in told if count)
+        outputs = ", ".join(self.outputs)
+        lines = (layers and f"Layers: {layers}", outputs and f"Outputs that are other tensors: {outputs}")
+        return tuple(line for line in lines if line)
 
     def sizes(self) -> str:
         """What both networks cost."""
@@ -102,7 +108,7 @@ class _Matching:
         forwards = range(len(self.second))
         self.sweep(forwards, self.same, self.reads_alike)
         self.sweep(reversed(forwards), self.same, self.is_read_alike)
-        self.sweep(forwards, self.same_operation, self.reads_alike)
+        self.sweep(forwards, self.same_name, self.reads_alike)
         return self.pair
 
     def join(self, place: int, other: int) -> None:
@@ -121,6 +127,11 @@ class _Matching:
 
     def same_operation(self, place: int, other: int) -> bool:
         return self.second[place].operation == self.first[other].operation
+
+    def same_name(self, place: int, other: int) -> bool:
+        """Such as the convolutions of two options."""
+        names = [layer.path.rpartition(".")[2] for layer in (self.second[place], self.first[other])]
+        return names[0] == names[1] and self.same_operation(place, other)
 
     def same(self, place: int, other: int) -> bool:
         return (
@@ -188,22 +199,38 @@ class _Union:
             for name in names
             if was.get(name) != now.get(name)
         ]
-        if all(change.what in WIDTHS for change in found) and self.follows(layer, old):
+        if all(change.what in WIDTHS for change in found) and self.follows(layer, old, was, now):
             found = []
+        if order := self.order_changed(layer, old):
+            found.append(order)
+        if bool(layer.group) != bool(old.group):
+            found.append(Change("weights", *("shared" if one.group else "its own" for one in (old, layer))))
         if layer.kind != old.kind:
             found.append(Change("yields", old.kind, layer.kind))
         if (layer.body is None) != (old.body is None) or (layer.body and layer.body != old.body):
             found.append(Change("inside", _inside(old.body), _inside(layer.body)))
         return tuple(found)
 
-    def follows(self, layer: Layer, old: Layer) -> bool:
+    def follows(self, layer: Layer, old: Layer, was: Mapping[str, str], now: Mapping[str, str]) -> bool:
         """Whether both are as wide as what they read: then another width is no change of their own."""
-        for one, picture in ((layer, self.second), (old, self.first)):
-            if not one.inputs or not one.dims:
+        for one, told, picture in ((layer, now, self.second), (old, was, self.first)):
+            if not one.inputs or not one.dims or picture.layers[one.inputs[0]].dims[:1] != one.dims[:1]:
                 return False
-            if picture.layers[one.inputs[0]].dims[:1] != one.dims[:1]:
+            if was.get("groups") != now.get("groups") and told["groups"] != str(one.dims[0]):
                 return False
-        return True
+        return layer.dims != old.dims
+
+    def order_changed(self, layer: Layer, old: Layer) -> Change | None:
+        """Of an ordered operation that reads the same."""
+        before = [self.of_first[source] for source in old.inputs]
+        if not layer.ordered or before == list(layer.inputs) or Counter(before) != Counter(layer.inputs):
+            return None
+        numbers = {source: str(number + 1) for number, source in enumerate(before)}
+        return Change(
+            "order of inputs",
+            " ".join(numbers.values()),
+            " ".join(numbers[source] for source in layer.inputs),
+        )
 
     def order(self) -> tuple[list[int], list[int]]:
         """Ids so that inputs come first, else near where they stood; and what is stuck in a circle."""
@@ -259,6 +286,7 @@ class _Union:
             changed,
             tuple(layer.path for layer in still if layer.before and not any(layer.edges)),
             tuple(layer.path for layer in still if any(layer.edges)),
+            tuple(name.removesuffix(" (before)") for name in gone),
             picture,
             self.first,
         )

@@ -21,7 +21,12 @@ GAP = 26.0
 
 
 class DrawingUnavailable(ArchloomError):
-    """There is no layout engine, or it failed. Installing one helps; trying again does not."""
+    """There is no layout engine, it failed, or the network is too large. Installing an engine helps; trying
+    again does not.
+    """
+
+    code = "FAILED_PRECONDITION"
+    reason = "DRAWING_UNAVAILABLE"
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,10 @@ class _Folding:
                 if read >= start or history.setdefault((position, back + number), read) != read:
                     return None
         first = {source for layer in self.layers[start : start + length] for source in layer.inputs}
-        if not first.issuperset(history.values()):
+        outside = list(history.values())
+        # One tensor in two roles (two repetitions back and one, say) could not be told apart in a drawing.
+        lasting = {reads[0] for reads in fixed if len(set(reads)) == 1}
+        if not first.issuperset(outside) or len(set(outside)) < len(outside) or lasting & set(outside):
             return None
         return tuple(sorted({(read, back) for (_, back), read in history.items()}))
 

@@ -30,8 +30,8 @@ class Change:
 class Layer:
     """``inputs`` are places of earlier layers; ``edges`` says of each whether it was added or removed.
 
-    ``weights`` and ``flops`` are None where they are not known. ``before`` are other dimensions that it had.
-    ``body`` is the network inside a scan.
+    ``weights`` and ``flops`` are None where they are not known. ``before`` are other dimensions that it had;
+    ``ordered``: the order of its inputs matters. ``body`` is the network inside a scan.
     """
 
     operation: str
@@ -48,6 +48,7 @@ class Layer:
     changes: tuple[Change, ...] = ()
     edges: tuple[str, ...] = ()
     before: tuple[int, ...] = ()
+    ordered: bool = False
 
     @cached_property
     def look(self) -> tuple[object, ...]:
@@ -116,6 +117,7 @@ def picture_of(graph: Graph) -> Picture:
                 operation.flops,
                 node.group,
                 None if body is None else picture_of(body),
+                ordered=operation.ordered,
             )
         )
     return Picture(tuple(layers), ports(graph.inputs), ports(graph.outputs), graph.parameters, graph.flops)

@@ -2,100 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from archloom.drawing.engines import Engine
 from archloom.drawing.folding import Group, fold, home
+from archloom.drawing.items import (
+    BAR,
+    CHANGE,
+    FOLLOWERS,
+    FOOT,
+    HEADER,
+    INSIDE,
+    LEAST_BOX,
+    MARK,
+    MOST_TEXT,
+    PAD,
+    ROW,
+    SMALL,
+    TITLE,
+    Draft,
+    Item,
+    Scene,
+    Strip,
+    Text,
+    Way,
+    badge_of,
+    moved,
+    output_draft,
+    port_draft,
+    still,
+    tooltip,
+)
 from archloom.drawing.layout import Box, Edge, arrange
-from archloom.drawing.metrics import shorten, text_width
+from archloom.drawing.metrics import shorten
 from archloom.drawing.picture import ADDED, REMOVED, Layer, Picture
 from archloom.drawing.stacking import Stack, Stacking
 from archloom.drawing.words import costs, family, headline, printable, shape_text
-
-TITLE, SMALL = 12.5, 10.5
-ROW, FOLLOWERS, CHANGE, FOOT = 17.0, 13.5, 14.0, 16.0
-PAD, BAR, MARK = 9.0, 5.0, 15.0
-HEADER, INSIDE = 24.0, 14.0
-_LEAST_BOX, _MOST_TEXT = 84.0, 250.0
-_PORT = Box(9.0, 9.0)
-
-
-@dataclass(frozen=True)
-class Text:
-    """``kind`` is its class: main, soft, change, foot, title; ``x`` and ``y`` (its base line) count from its
-    item's corner; ``anchor`` is start, middle or end.
-    """
-
-    text: str
-    kind: str
-    x: float
-    y: float
-    size: float
-    anchor: str = "start"
-    bold: bool = False
-
-    @property
-    def width(self) -> float:
-        return text_width(self.text, self.size, self.bold)
-
-
-@dataclass(frozen=True)
-class Strip:
-    """The part of a box that is one layer with its followers."""
-
-    family: str
-    y: float
-    height: float
-    status: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """A box in its scene. ``kind``: stack, merge, port, output, cluster, mention."""
-
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-    layers: tuple[int, ...]
-    tip: str
-    texts: tuple[Text, ...] = ()
-    strips: tuple[Strip, ...] = ()
-    status: str = ""
-    count: int = 1
-    inner: Scene | None = None
-    inner_at: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Way:
-    """An edge: straight pieces (x, top, bottom), curves between; ``arrow`` where it ends at a box."""
-
-    pieces: Sequence[tuple[float, float, float]]
-    status: str
-    arrow: bool
-
-
-@dataclass(frozen=True)
-class Scene:
-    items: tuple[Item, ...]
-    ways: tuple[Way, ...]
-    width: float
-    height: float
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A box before it has a place. ``arrivals`` and ``leaves`` are shifts from its middle by outside
-    tensor.
-    """
-
-    item: Item
-    box: Box
-    arrivals: Mapping[int, float]
-    leaves: Mapping[int, float]
 
 
 def scene_of(picture: Picture, engine: Engine, unfold: bool = False) -> Scene:
@@ -123,7 +65,7 @@ class _Scenes:
         entries: Sequence[int | Group],
         start: int,
         ins: Sequence[tuple[int, str]],
-        ends: Sequence[tuple[_Draft, int]],
+        ends: Sequence[tuple[Draft, int]],
     ) -> tuple[Scene, list[float], list[float]]:
         """Entries laid out between ports for the outside tensors ``ins`` and ``ends`` with the layer each
         reads; also the ports' middles, from left.
@@ -149,9 +91,7 @@ class _Scenes:
             leaves = drafts[source].leaves.get(tensor, 0.0)
             edges.append(Edge(source, target, leaves, drafts[target].arrivals.get(tensor), status))
         placed = arrange([draft.box for draft in drafts], edges, self.engine)
-        items = tuple(
-            _moved(draft.item, corner) for draft, corner in zip(drafts, placed.corners, strict=True)
-        )
+        items = tuple(moved(draft.item, corner) for draft, corner in zip(drafts, placed.corners, strict=True))
         ways = tuple(
             Way(way, edge.status, items[edge.target].kind != "port")
             for way, edge in zip(placed.ways, edges, strict=True)
@@ -172,18 +112,18 @@ class _Scenes:
                     found.setdefault(tensor, set()).add(layer.edge(number))
         return [(tensor, min(found[tensor])) for tensor in sorted(found)]
 
-    def draft(self, element: Stack | Group, wanted: Sequence[int]) -> _Draft:
+    def draft(self, element: Stack | Group, wanted: Sequence[int]) -> Draft:
         if isinstance(element, Group):
             keys = [tensor for tensor in sorted(set(wanted)) if element.start <= tensor < element.end]
             if element.like:
-                return _still(self.mention(element))
+                return still(self.mention(element))
             return self.cluster(element, keys)
         layer = self.layers[element.rows[0].main]
         if layer.body is not None:
-            return _still(self.scan(element, layer, layer.body))
+            return still(self.scan(element, layer, layer.body))
         if family(layer.operation) == "merge" and len(element.layers) == 1 and not layer.status:
-            return _still(self.merge(element.rows[0].main, layer))
-        return _still(self.stack(element))
+            return still(self.merge(element.rows[0].main, layer))
+        return still(self.stack(element))
 
     # ------------------------------------------------------------- boxes
 
@@ -197,23 +137,23 @@ class _Scenes:
         for row in stack.rows:
             y += 2.0 if strips else 0.0
             main, top = self.layers[row.main], y
-            words = shorten(self.headline(row.main), TITLE, _MOST_TEXT, True)
+            words = shorten(self.headline(row.main), TITLE, MOST_TEXT, True)
             texts.append(Text(words, "main", left, y + 13, TITLE, bold=True))
             y += ROW
             if row.followers:
                 followers = " · ".join(headline(self.layers[place]) for place in row.followers)
-                texts.append(Text(shorten(followers, SMALL, _MOST_TEXT), "soft", left, y + 9.5, SMALL))
+                texts.append(Text(shorten(followers, SMALL, MOST_TEXT), "soft", left, y + 9.5, SMALL))
                 y += FOLLOWERS
             for change in main.changes:
-                words = shorten(printable(str(change)), SMALL, _MOST_TEXT, True)
+                words = shorten(printable(str(change)), SMALL, MOST_TEXT, True)
                 texts.append(Text(words, "change", left, y + 10, SMALL, bold=True))
                 y += CHANGE
             strips.append(Strip(family(main.operation), top, y - top, main.status))
         foot = " · ".join(text for text in (shape_text(layers[-1]), costs(layers)) if text)
         if foot:
-            texts.append(Text(shorten(foot, SMALL, _MOST_TEXT), "foot", left, y + 10.5, SMALL))
+            texts.append(Text(shorten(foot, SMALL, MOST_TEXT), "foot", left, y + 10.5, SMALL))
             y += FOOT
-        width = max(_LEAST_BOX, max(text.x + text.width for text in texts) + PAD)
+        width = max(LEAST_BOX, max(text.x + text.width for text in texts) + PAD)
         status = layers[0].status if len({layer.status for layer in layers}) == 1 else ""
         tip = "\n".join(tooltip(layer) for layer in layers)
         return Item("stack", 0, 0, width, y + 3, stack.layers, tip, tuple(texts), tuple(strips), status)
@@ -237,21 +177,21 @@ class _Scenes:
         last = layers[-1]
         lines = [
             Text(
-                shorten(printable(group.path), TITLE, _MOST_TEXT, True), "main", PAD + 4, 18, TITLE, bold=True
+                shorten(printable(group.path), TITLE, MOST_TEXT, True), "main", PAD + 4, 18, TITLE, bold=True
             ),
-            Text(shorten(f"built like {group.like}", SMALL, _MOST_TEXT), "soft", PAD + 4, 33, SMALL),
+            Text(shorten(f"built like {group.like}", SMALL, MOST_TEXT), "soft", PAD + 4, 33, SMALL),
         ]
         foot = " · ".join(text for text in (shape_text(last), self.cost(layers)) if text)
-        lines.append(Text(shorten(foot, SMALL, _MOST_TEXT), "foot", PAD + 4, 48, SMALL))
+        lines.append(Text(shorten(foot, SMALL, MOST_TEXT), "foot", PAD + 4, 48, SMALL))
         width = max(line.x + line.width for line in lines) + PAD + 4
         if group.count > 1:
-            width, badge = _badge(group.count, lines[0], width)
+            width, badge = badge_of(group.count, lines[0], width)
             lines.append(badge)
         places = tuple(range(group.start, group.end))
         tip = f"{group.path}: {len(layers)} layers, built like {group.like}"
         return Item("mention", 0, 0, width, 57, places, printable(tip), tuple(lines), (), "", group.count)
 
-    def cluster(self, group: Group, keys: Sequence[int]) -> _Draft:
+    def cluster(self, group: Group, keys: Sequence[int]) -> Draft:
         ins = self.reads(group)
         backs = dict(group.earlier)
         told = len(ins) > 1
@@ -266,7 +206,7 @@ class _Scenes:
         note = self.cost(layers) + (" in all" if group.count > 1 else "")
         note += " · shared weights" if shared else ""
         title = Text(
-            shorten(printable(group.path), SMALL + 1, _MOST_TEXT, True),
+            shorten(printable(group.path), SMALL + 1, MOST_TEXT, True),
             "title",
             PAD,
             16,
@@ -280,7 +220,7 @@ class _Scenes:
             end += 10 + head[-1].width
         width = max(inner.width + 2 * INSIDE, end + PAD)
         if group.count > 1:
-            width, badge = _badge(group.count, Text("", "", end, 16, SMALL), width)
+            width, badge = badge_of(group.count, Text("", "", end, 16, SMALL), width)
             head.append(badge)
         at = ((width - inner.width) / 2, HEADER + 8)
         item = Item(
@@ -292,7 +232,7 @@ class _Scenes:
             inner_at=at,
         )
         middle = width / 2
-        return _Draft(
+        return Draft(
             item,
             Box(item.width, item.height),
             {tensor: at[0] + x - middle for (tensor, _), x in zip(ins, arrivals, strict=True)},
@@ -315,7 +255,7 @@ class _Scenes:
 
     def scan(self, stack: Stack, layer: Layer, body: Picture) -> Item:
         inner = _Scenes(body, self.engine, self.unfold).top()
-        words = shorten(f"{headline(layer)} over time", SMALL + 1, _MOST_TEXT, True)
+        words = shorten(f"{headline(layer)} over time", SMALL + 1, MOST_TEXT, True)
         title = Text(words, "title", PAD, 16, SMALL + 1, bold=True)
         note = " · ".join(text for text in (shape_text(layer), costs([layer])) if text)
         foot = Text(note, "foot", title.x + title.width + 10, 16, SMALL)
@@ -339,60 +279,6 @@ class _Scenes:
     def cluster_tip(self, group: Group) -> str:
         times = f", {group.count} times" if group.count > 1 else ""
         return printable(f"{group.path or 'repeated'}: {group.length} layers{times}")
-
-
-def output_draft(name: str, layer: Layer) -> _Draft:
-    """The mark of an output of the network."""
-    words = f"output {printable(name)} · {shape_text(layer)}"
-    text = Text(shorten(words, SMALL, _MOST_TEXT, True), "main", 0, 0, SMALL, "middle", True)
-    width = text.width + 24
-    centred = Text(text.text, "main", width / 2, 15, SMALL, "middle", True)
-    item = Item("output", 0, 0, width, 22, (), words, (centred,))
-    return _Draft(item, Box(width, 22, "bottom"), {}, {})
-
-
-def port_draft(label: str, top: bool) -> _Draft:
-    """The dot where a tensor enters or leaves a cluster."""
-    texts = (Text(label, "foot", 0, 0, SMALL - 1, "middle"),) if label else ()
-    width = max(_PORT.width, texts[0].width + 4) if texts else _PORT.width
-    height = _PORT.height + (12 if texts else 0)
-    placed = tuple(
-        Text(text.text, text.kind, width / 2, 8 if top else height - 2, text.size, "middle") for text in texts
-    )
-    item = Item("port", 0, 0, width, height, (), label, placed, status="top" if top else "bottom")
-    return _Draft(item, Box(width, height, "top" if top else "bottom"), {}, {})
-
-
-def tooltip(layer: Layer) -> str:
-    """Everything about a layer, for reading on demand."""
-    parts = [layer.path or layer.operation, headline(layer), f"to {layer.kind} {shape_text(layer)}".strip()]
-    if cost := costs([layer]):
-        parts.append(cost)
-    if layer.group:
-        parts.append(f"weights shared as {layer.group}")
-    if layer.status:
-        parts.append("; ".join([layer.status, *map(str, layer.changes)]))
-    return printable(", ".join(part for part in parts if part))
-
-
-def _badge(count: int, beside: Text, width: float) -> tuple[float, Text]:
-    """The number of repetitions at the right end; the width that this needs."""
-    text = Text(f"× {count}", "badge", 0, 0, SMALL + 1, "middle", True)
-    room = text.width + 14
-    width = max(width, beside.x + beside.width + 10 + room + 6)
-    return width, Text(text.text, "badge", width - 6 - room / 2, 16, SMALL + 1, "middle", True)
-
-
-def _still(item: Item) -> _Draft:
-    end = "top" if item.strips and item.strips[0].family == "input" and item.kind == "stack" else ""
-    return _Draft(item, Box(item.width, item.height, end), {}, {})
-
-
-def _moved(item: Item, corner: tuple[float, float]) -> Item:
-    return Item(
-        *(item.kind, corner[0], corner[1], item.width, item.height, item.layers, item.tip, item.texts),
-        *(item.strips, item.status, item.count, item.inner, item.inner_at),
-    )
 
 
 def _places(element: Stack | Group) -> Sequence[int]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from archloom.drawing.items import BAR, HEADER, MARK, Item, Scene, Text, Way
 from archloom.drawing.metrics import text_width
-from archloom.drawing.scene import BAR, HEADER, MARK, Item, Scene, Text, Way
 from archloom.drawing.theme import NAME, style
 from archloom.drawing.words import FAMILIES, FAMILY_TITLES, printable
 

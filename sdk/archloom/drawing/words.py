@@ -7,38 +7,24 @@ from collections.abc import Sequence
 
 from archloom.drawing.picture import Layer
 
-#: Families of operations, for their colours: the first that has a word which the name holds.
-_FAMILIES = (
+FAMILIES = (
+    *("input", "attention", "recurrent", "norm", "merge", "pool"),
+    *("embedding", "linear", "conv", "pointwise", "other"),
+)
+"""Of operations, for their colours."""
+#: What the names of operations hold, users' own too; the first that fits decides.
+_WORDS = (
     ("input", ("input", "zeroes")),
     ("attention", ("attention",)),
     ("recurrent", ("lstm", "gru", "rnn", "scan", "recurr")),
     ("norm", ("norm",)),
-    ("merge", ("sum", "concat", "mul", "add", "merge")),
-    (
-        "pool",
-        ("pool", "upsample", "downsample", "shuffle", "flatten", "to_seq", "token", "transpose", "resize"),
-    ),
+    ("conv", ("conv", "depthwise", "separable", "bottleneck", "squeeze_excite", "scale_channels")),
+    ("pool", ("pool", "sample", "shuffle", "flatten", "to_", "token", "transpose", "resize")),
     ("embedding", ("embed", "position", "ngram", "bag")),
     ("linear", ("linear", "feed_forward", "mlp", "dense", "head", "glu")),
-    ("conv", ("conv", "depthwise", "separable", "bottleneck", "squeeze_excite")),
-    (
-        "pointwise",
-        (
-            "elu",
-            "silu",
-            "swish",
-            "sigmoid",
-            "tanh",
-            "mish",
-            "softplus",
-            "softmax",
-            "dropout",
-            "drop_path",
-            "act",
-        ),
-    ),
+    ("merge", ("sum", "concat", "mul", "add", "mean", "maximum", "merge")),
+    ("pointwise", ("elu", "silu", "swish", "sigmoid", "tanh", "mish", "soft", "drop", "act")),
 )
-FAMILIES = (*(name for name, _ in _FAMILIES), "other")
 #: In the legend.
 FAMILY_TITLES = {
     "input": "input",
@@ -74,7 +60,7 @@ _WINDOWS = ("k", "kernel")
 def family(operation: str) -> str:
     """One of ``FAMILIES``."""
     name = operation.lower()
-    for kind, words in _FAMILIES:
+    for kind, words in _WORDS:
         if any(word in name for word in words):
             return kind
     return "other"
@@ -89,7 +75,11 @@ def headline(layer: Layer) -> str:
             parts.append(f"{value}×{value}" if layer.kind == "image" else value)
         elif value in ("none", "") or (name in _UNTOLD and _UNTOLD[name] in (value, None)):
             continue
-        elif name == "groups" and value == str(layer.dims[0] if layer.dims else 0):
+        elif (
+            name == "groups"
+            and family(layer.operation) == "conv"
+            and value == str(layer.dims[0] if layer.dims else 0)
+        ):
             parts.append("depthwise")
         elif name == "kv_heads" and value == given.get("heads"):
             continue

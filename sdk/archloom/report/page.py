@@ -15,9 +15,6 @@ from archloom.report.outcome import Outcome
 from archloom.report.result import architecture_data
 from archloom.report.words import date, duration, number, short_name
 
-#: More boxes than this make a picture that nobody reads and a file that no browser likes.
-_MOST_BOXES = 600
-
 
 def render_page(outcome: Outcome) -> str:
     """The whole page. Every text of users and servers is escaped."""
@@ -33,7 +30,7 @@ def render_page(outcome: Outcome) -> str:
 def _context(outcome: Outcome) -> dict[str, Any]:
     experiment, report = outcome.experiment, outcome.report
     network = report.network
-    drawable = network is not None and 0 < len(network.nodes) <= _MOST_BOXES
+    plot, missing = draw_network(network) if network is not None else (None, "")
     winner = outcome.winner
     return {
         "title": experiment.display_name or short_name(experiment.name),
@@ -48,7 +45,8 @@ def _context(outcome: Outcome) -> dict[str, Any]:
         "front_plot": figures.front(outcome),
         "curves_plot": figures.finalist_curves(outcome),
         "network": network,
-        "network_plot": draw_network(network) if network is not None and drawable else None,
+        "network_plot": plot,
+        "no_network_plot": missing,
         "spec_text": yaml.safe_dump(
             experiment.spec.to_dict(), sort_keys=False, allow_unicode=True, width=100
         ),

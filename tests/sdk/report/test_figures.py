@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-import itertools
 import random
+import sys
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from archloom.client import Network, NetworkNode
-from archloom.report import Outcome, figures
-from archloom.report.layering import place
+from archloom.report import Outcome, figures, render_page
 from archloom.report.network import draw_network
 from archloom.report.plots import Axis, Point, Series, plot, tick_text
+from archloom.space import load_preset
+from drawn import read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,54 +46,47 @@ def test_any_text_makes_well_formed_xml(title: str, label: str) -> None:
     ElementTree.fromstring(drawn)
 
 
-def random_graph(seed: int, size: int) -> dict[int, list[int]]:
-    rng = random.Random(seed)
-    return {
-        node: sorted(rng.sample(range(node), k=min(node, rng.randint(1, 3)))) if node else []
-        for node in range(size)
-    }
+NODES = (
+    NetworkNode(0, "input", (), (), "x", (1, 8, 8)),
+    NetworkNode(1, "conv", (("k", "3"), ("stride", "1")), (0,), "body.<stem>", (16, 8, 8)),
+    NetworkNode(2, "their_own", (("size", "2"),), (0, 1), "", (16, 8, 8)),
+)
 
 
-@given(st.integers(0, 10_000), st.integers(1, 40))
-def test_boxes_never_overlap_and_edges_lead_down(seed: int, size: int) -> None:
-    graph = random_graph(seed, size)
-    placed = place(graph)
-    assert placed.centres.keys() == graph.keys()
-    spots = [(x, 1.0, y) for x, y in placed.centres.values()]
-    spots += [(x, 0.35, y) for bends in placed.bends.values() for x, y in bends]
-    for number, (x, width, y) in enumerate(spots):
-        assert width / 2 - 1e-6 <= x <= placed.width - width / 2 + 1e-6
-        for other_x, other_width, other_y in spots[:number]:
-            assert y != other_y or abs(x - other_x) >= (width + other_width) / 2 - 1e-6
-    for target, sources in graph.items():
-        for source in sources:
-            heights = [placed.centres[source][1]]
-            heights += [y for _, y in placed.bends[source, target]]
-            heights.append(placed.centres[target][1])
-            assert [b - a for a, b in itertools.pairwise(heights)] == [1.0] * (len(heights) - 1)
+def test_a_network_with_unknown_operations_is_drawn_from_what_was_said_of_it() -> None:
+    drawn, missing = draw_network(Network(NODES, (2,), "ab", 10, 20))
+    assert missing == ""
+    drawing = read(str(drawn))
+    assert [box.words for box in drawing.boxes] == [
+        "input x | 1×8×8",
+        "conv 3×3 | 16×8×8",
+        "their own size 2 | 16×8×8",
+        "output · 16×8×8",
+    ]
+    assert "body.<stem>" in drawing.boxes[1].tip
+    assert len(drawing.edges) == 4
 
 
-def test_a_chain_is_drawn_straight() -> None:
-    placed = place({0: [], 1: [0], 2: [1], 3: [2]})
-    assert {x for x, _ in placed.centres.values()} == {0.5}
-    assert placed.layers == 4
+def test_a_known_network_is_drawn_with_its_costs_and_folded() -> None:
+    space = load_preset("nasbench201")
+    network = Network.from_proto(space.graph(space.sample(random.Random(1)), 10).to_proto())
+    assert network.graph is not None
+    assert network.graph.hash == network.hash
+    drawn, _ = draw_network(network)
+    words = "\n".join(box.words for box in read(str(drawn)).all())
+    assert "464 par" in words
+    assert "× 5" in words
 
 
-def test_the_drawing_says_what_each_layer_is() -> None:
-    nodes = (
-        NetworkNode(0, "input", (), (), "x", (1, 8, 8)),
-        NetworkNode(1, "conv", (("k", "3"), ("stride", "1")), (0,), "body.<stem>", (16, 8, 8)),
-        NetworkNode(2, "sum", (), (0, 1), "", (16, 8, 8)),
-    )
-    drawn = draw_network(Network(nodes, (2,), "ab", 10, 20))
-    root = ElementTree.fromstring(drawn)
-    groups = [each for each in root.iter("g") if each.get("class", "").startswith("node")]
-    assert [each.get("class") for each in groups] == ["node input", "node weights", "node merge output"]
-    texts = ["".join(each.itertext()) for each in groups]
-    assert "conv  16×8×8" in texts[1]
-    assert "k=3" in texts[1]
-    assert "body.<stem>" in texts[1]
-    assert len([each for each in root.iter("path") if each.get("class") == "edge"]) == 3
+def test_without_an_engine_there_is_a_reason_in_place_of_the_drawing(
+    outcome: Outcome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "graphlay", None)
+    drawn, missing = draw_network(Network(NODES, (2,), "ab", 10, 20))
+    assert drawn is None
+    assert "pip install" in missing
+    assert "There is no picture: drawing needs a layout engine" in render_page(outcome)
 
 
 def test_best_so_far_counts_every_ended_trial_and_never_falls(outcome: Outcome) -> None:

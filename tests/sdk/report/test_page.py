@@ -66,4 +66,4 @@ def test_every_figure_says_what_it_shows(outcome: Outcome) -> None:
     figures = re.findall(r"<svg[^>]*>(.{0,800})", page, re.DOTALL)
     assert len(figures) == 4
     for start in figures:
-        assert re.match(r"<title>[^<]+</title><desc>[^<]+</desc>", start)
+        assert re.match(r"\s*<title>[^<]+</title>\s*<desc>[^<]+</desc>", start)
