@@ -27,8 +27,9 @@ from archloom.space.tree import (
     enter,
 )
 
-_ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "squeeze_excite"}
+_ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "rms_norm"}
 _NEVER_SHAPES = {"norm", "activation", "bias", "p", "reduction", "mode", "squeeze", "kind"}
+_SURE_NORMS = {"none", "batch", "layer", "rms"}  # others refuse some shapes
 _FOLLOWED = 100  # repetitions looked at one by one; further ones are taken as relevant
 
 
@@ -70,7 +71,7 @@ def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None
             whole = node.operation in COMPOSITES  # where an expansion of at least 1 leaves channels
             for key, value in node.parameters:
                 if (
-                    key in _NEVER_SHAPES
+                    (key in _NEVER_SHAPES and _sure(key, value))
                     or (key == "k" and "padding" not in keys and _odd(value))
                     or (whole and key == "expand" and all(type(s) is int and s > 0 for s in samples(value)))
                 ):
@@ -115,6 +116,8 @@ def _layer_keeps(layer: LayerNode, name: str) -> bool:
     given = dict(layer.parameters)
     if any(isinstance(value, Expression) for value in given.values()):
         return False
+    if not _sure("norm", given.get("norm", "none")):
+        return False
     if name in _ELEMENTWISE or name in ("relu", "silu", "gelu"):
         return given.get("stride", 1) == 1
     if name in ("conv", "depthwise", "separable", "max_pool", "avg_pool"):
@@ -122,6 +125,11 @@ def _layer_keeps(layer: LayerNode, name: str) -> bool:
         plain = not {"out", "stride", "padding", "groups"} & given.keys()
         return plain and _odd(given.get("k", 3)) and (pooled or name in COMPOSITES or "k" in given)
     return False
+
+
+def _sure(key: str, value: Value) -> bool:
+    """Whether a norm, of whatever value, takes every shape; other parameters do."""
+    return key != "norm" or (not isinstance(value, Expression) and _SURE_NORMS.issuperset(samples(value)))
 
 
 def _odd(value: Value) -> bool:

@@ -61,6 +61,4 @@ def glu(parameters: Parameters, inputs: Shapes, output: Shape) -> nn.Module:
 
 register_operation("squeeze_excite", squeeze_excite)
 register_operation("scale_channels", plain(ScaleChannels))
-register_operation(
-    "glu", lambda parameters, inputs, output: GatedUnit(parameters["gate"])
-)
+register_operation("glu", glu)

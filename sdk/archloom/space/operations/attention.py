@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archloom.space.operations.activations import ACTIVATION_NAMES
 from archloom.space.operations.kinds import MOST, SAME, bias, out
 from archloom.space.operations.registry import register
 from archloom.space.operations.spec import OpSpec, Parameter
@@ -137,11 +138,12 @@ register(
                 "gate",
                 "text",
                 "sigmoid",
-                choices=("sigmoid", "tanh", "relu", "gelu", "silu", "mish", "none"),
+                choices=("none", *ACTIVATION_NAMES),
                 summary="Activation of the second half.",
             ),
         ),
         requires=(("c % 2 == 0", "the channels cannot be halved"),),
+        weights="c // 2 if gate == 'prelu' else 0",
         zero_to_zero="true",
         summary="Gated linear unit: the first half of the channels times an activation of the second"
         " (Dauphin et al. 2017; Shazeer 2020).",
