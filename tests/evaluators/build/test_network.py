@@ -8,9 +8,18 @@ from typing import Any
 import networkx
 import pytest
 import torch
-from archloom.space import Graph, OpSpec, Parameter, Space, load_preset, nasbench201, register_spec
+from archloom.space import (
+    Graph,
+    OpSpec,
+    Parameter,
+    Space,
+    SpaceError,
+    load_preset,
+    nasbench201,
+    register_spec,
+)
 from archloom_evaluators.build import BuildFailed, build_module, register_operation
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from random_spaces import spaces
 from torch import nn
@@ -19,7 +28,15 @@ torch.set_num_threads(1)
 
 
 def batch(graph: Graph, size: int = 2) -> list[torch.Tensor]:
-    return [torch.randn(size, *graph[node].shape.dims) for node in graph.inputs.values()]
+    """Random inputs; tokens are such as every embedding knows."""
+    words = min((int(node.params["vocabulary"]) for node in graph.nodes if node.op == "embedding"), default=2)
+    shapes = [graph[node].shape for node in graph.inputs.values()]
+    return [
+        torch.randint(words, (size, *shape.dims))
+        if shape.kind == "tokens"
+        else torch.randn(size, *shape.dims)
+        for shape in shapes
+    ]
 
 
 def weights(module: nn.Module) -> int:
@@ -30,11 +47,21 @@ def weights(module: nn.Module) -> int:
 @settings(max_examples=60, deadline=None)
 def test_every_sample_builds_and_trains_with_the_weights_that_were_counted(space: Space, seed: int) -> None:
     torch.manual_seed(0)
-    graph = space.graph(space.sample(Random(seed)), classes=3)
+    single = len(space.tree.outputs) < 2
+    try:
+        architecture = space.sample(Random(seed))
+    except SpaceError:  # its constraints leave nothing
+        reject()
+    graph = space.graph(architecture, classes=3 if single else None)
     network = build_module(graph)
-    output = network(*batch(graph))
-    assert output.shape == (2, 3)
-    output.sum().backward()
+    found = network(*batch(graph))
+    outputs = found if isinstance(found, dict) else {"logits": found}
+    assert {name: tuple(output.shape[1:]) for name, output in outputs.items()} == {
+        name: graph[node].shape.dims for name, node in graph.outputs.items()
+    }
+    assert not single or outputs["logits"].shape == (2, 3)
+    if graph.parameters:
+        torch.stack([output.sum() for output in outputs.values()]).sum().backward()
     assert weights(network) == graph.parameters
     assert all(parameter.grad is not None for parameter in network.parameters())
 
