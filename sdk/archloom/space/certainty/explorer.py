@@ -43,7 +43,7 @@ class Unsure(Exception):
 
 
 class _Shapes(Emitter):
-    """Resolves operations and their shapes. It emits nothing, so it needs nothing of what emitters collect."""
+    """Resolves operations and shapes. It emits nothing, so it needs nothing of what emitters collect."""
 
     def __init__(self) -> None:
         self.decisions: Mapping[str, Literal] = {}
