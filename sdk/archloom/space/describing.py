@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archloom.space.choices import Condition, Tree
-from archloom.space.domains import Domain
+from archloom.space.domains import Choice, Domain, Literal, literal_key
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,45 @@ class DecisionInfo:
 
 
 def describe(tree: Tree) -> tuple[DecisionInfo, ...]:
-    """Every decision that can exist, once, in the tree's order."""
-    found: dict[str, tuple[Domain, list[tuple[Condition, ...]]]] = {}
+    """Every decision that can exist, once, in the tree's order.
+
+    Where a path has other values in other branches, its domain is their union.
+    """
+    found: dict[str, tuple[dict[Domain, None], list[tuple[Condition, ...]]]] = {}
     for path, domain, under in tree.conditions(()):
-        found.setdefault(path, (domain, []))[1].append(under)
-    counts = {path: domain.count or 0 for path, (domain, _) in found.items()}
+        domains, alternatives = found.setdefault(path, ({}, []))
+        domains[domain] = None
+        alternatives.append(under)
+    whole = {path: union(list(domains)) for path, (domains, _) in found.items()}
+    counts = {path: domain.count or 0 for path, domain in whole.items()}
     result = []
-    for path, (domain, alternatives) in found.items():
+    for path, (_, alternatives) in found.items():
         merged = _merged([_restricting(one, counts) for one in alternatives], counts)
-        result.append(DecisionInfo(path, domain, () if () in merged else merged))
+        result.append(DecisionInfo(path, whole[path], () if () in merged else merged))
     return tuple(result)
+
+
+def union(domains: Sequence[Domain]) -> Domain:
+    """All values of discrete domains, once each, in an order that keeps the order of each; numbers that are
+    free to stand in either order by size.
+    """
+    if len(domains) == 1:
+        return domains[0]
+    left = [[domain.at(number) for number in range(domain.count or 1)] for domain in domains]
+    merged: list[Literal] = []
+    while left:
+        heads = {literal_key(values[0]): values[0] for values in left}
+        later = {literal_key(value) for values in left for value in values[1:]}
+        free = [key for key in heads if key not in later] or list(heads)
+        chosen = min(free, key=lambda key: _place(heads[key]))
+        merged.append(heads[chosen])
+        left = [[value for value in values if literal_key(value) != chosen] for values in left]
+        left = [values for values in left if values]
+    return Choice(tuple(merged))
+
+
+def _place(value: Literal) -> float:
+    return value if isinstance(value, (int, float)) else 0.0
 
 
 def _restricting(one: tuple[Condition, ...], counts: Mapping[str, int]) -> tuple[Condition, ...]:

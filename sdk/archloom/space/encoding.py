@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from zlib import crc32
 
-from archloom.space.choices import Tree
+from archloom.space.describing import DecisionInfo
 from archloom.space.domains import Choice, Domain, Flag, Integer, Literal, Subset, Uniform
 from archloom.space.graph import Graph
 
@@ -78,14 +78,9 @@ class Block:
             yield (self.domain.index(value) or 0) / max(1, (self.domain.count or 1) - 1)
 
 
-def blocks(tree: Tree) -> tuple[Block, ...]:
-    """One for each decision path, in the tree's order."""
-    found: dict[str, Block] = {}
-    for path, domain, under in tree.conditions(()):
-        known = found.get(path)
-        if known is None or (known.conditional and not under):
-            found[path] = Block(path, domain, bool(under))
-    return tuple(found.values())
+def blocks(decisions: Iterable[DecisionInfo]) -> tuple[Block, ...]:
+    """One for each decision, in the order of the space."""
+    return tuple(Block(info.path, info.domain, not info.always) for info in decisions)
 
 
 def vector(given: tuple[Block, ...], decisions: Mapping[str, Literal]) -> tuple[float, ...]:
@@ -94,17 +89,27 @@ def vector(given: tuple[Block, ...], decisions: Mapping[str, Literal]) -> tuple[
 
 
 def path_encoding(graph: Graph) -> tuple[float, ...]:
-    """Which chains of operations lead from input to output, hashed into PATH_WIDTH coordinates of 0 or 1.
+    """Which chains of operations lead from inputs to outputs, hashed into PATH_WIDTH coordinates of 0 or 1.
 
     As BANANAS (White et al. 2021) encodes a cell. A deep network has too many paths, so it is cut where all
     of them meet, and the chains of each piece are taken; pieces that repeat count once. At most 2,000 chains
-    a piece.
+    a piece. A scan counts as one step, and its body's chains stand beside the others.
     """
     row = [0.0] * PATH_WIDTH
-    for piece in _pieces(graph):
-        for chain in _chains(graph, piece):
-            row[crc32(chain.encode()) % PATH_WIDTH] = 1.0
+    for chain in _all_chains(graph, ""):
+        row[crc32(chain.encode()) % PATH_WIDTH] = 1.0
     return tuple(row)
+
+
+def _all_chains(graph: Graph, prefix: str) -> Iterator[str]:
+    starts = {node: f"{prefix}{name}" for name, node in graph.inputs.items()}
+    if len(starts) == 1:
+        starts = dict.fromkeys(starts, prefix)
+    for piece in _pieces(graph):
+        yield from _chains(graph, piece, starts)
+    for node in graph.nodes:
+        if node.operation.body is not None:
+            yield from _all_chains(node.operation.body, f"{prefix}{node.op}:")
 
 
 def _pieces(graph: Graph) -> Iterator[range]:
@@ -114,25 +119,34 @@ def _pieces(graph: Graph) -> Iterator[range]:
     for node in graph.nodes:
         for source in node.inputs:
             last[source] = node.id
+    inputs = max(graph.inputs.values(), default=0)
     for node in graph.nodes:
-        if node.id and furthest <= node.id:
+        if node.id and furthest <= node.id and inputs <= node.id:
             yield range(start, node.id + 1)
             start = node.id
         furthest = max(furthest, last[node.id])
+    if start + 1 < len(graph.nodes):  # several outputs, which meet nowhere
+        yield range(start, len(graph.nodes))
 
 
-def _chains(graph: Graph, piece: range) -> set[str]:
-    reaching: dict[int, set[str]] = {piece[0]: {""}}
+def _chains(graph: Graph, piece: range, starts: Mapping[int, str]) -> set[str]:
+    reaching: dict[int, set[str]] = {piece[0]: {starts.get(piece[0], next(iter(starts.values()), ""))}}
     for number in piece[1:]:
         node = graph[number]
+        if number in starts:
+            reaching[number] = {starts[number]}
+            continue
         step = _word(graph, number)
         heads = {chain for source in node.inputs for chain in reaching.get(source, ())}
         reaching[number] = {f"{chain}>{step}" for chain in sorted(heads)[:_MOST_PATHS]}
-    return reaching[piece[-1]]
+    ends = {piece[-1], *(node for node in graph.outputs.values() if node in piece[1:])}
+    return {chain for end in ends for chain in reaching[end]}
 
 
 def _word(graph: Graph, number: int) -> str:
     node = graph[number]
+    if node.operation.body is not None:
+        return f"{node.op}:{node.operation.body.hash[:8]}"
     size = node.params.get("k", "")
     return node.op if size == "" else f"{node.op}{size}"
 
@@ -142,17 +156,22 @@ def graph_encoding(graph: Graph) -> tuple[float, ...]:
     coordinates.
 
     A Weisfeiler-Leman histogram (Shervashidze et al. 2011), as NAS-BOWL uses; labels are operations with
-    kernel and channels.
+    kernel and channels. The bodies of scans are counted too.
     """
+    row = [0.0] * GRAPH_WIDTH
+    for label in _neighbourhoods(graph, ""):
+        row[crc32(label.encode()) % GRAPH_WIDTH] += 1.0
+    return tuple(row)
+
+
+def _neighbourhoods(graph: Graph, prefix: str) -> Iterator[str]:
     consumers: list[list[int]] = [[] for _ in graph.nodes]
     for node in graph.nodes:
         for source in node.inputs:
             consumers[source].append(node.id)
-    labels = [f"{_word(graph, node.id)}:{node.shape.channels}" for node in graph.nodes]
-    row = [0.0] * GRAPH_WIDTH
+    labels = [f"{prefix}{_word(graph, node.id)}:{node.shape.channels}" for node in graph.nodes]
     for _ in range(3):
-        for label in labels:
-            row[crc32(label.encode()) % GRAPH_WIDTH] += 1.0
+        yield from labels
         around = [
             (sorted(labels[s] for s in n.inputs), sorted(labels[c] for c in consumers[n.id]))
             for n in graph.nodes
@@ -160,4 +179,6 @@ def graph_encoding(graph: Graph) -> tuple[float, ...]:
         labels = [
             f"{crc32(repr((own, near)).encode()):08x}" for own, near in zip(labels, around, strict=True)
         ]
-    return tuple(row)
+    for node in graph.nodes:
+        if node.operation.body is not None:
+            yield from _neighbourhoods(node.operation.body, f"{prefix}{node.op}:")

@@ -48,10 +48,10 @@ class Fitting:
         """Raises BuildError."""
         return build_graph(self.space, decisions, classes, self._patterns)
 
-    def fault(self, decisions: Mapping[str, Literal]) -> BuildError | None:
+    def fault(self, decisions: Mapping[str, Literal], classes: int | None = None) -> BuildError | None:
         """Why these decisions do not fit together, or None."""
         try:
-            self.build(decisions)
+            self.build(decisions, classes)
             resolve_recipe(self.space, decisions)
         except BuildError as error:
             return error
@@ -196,9 +196,11 @@ class Fitting:
             message += f" (none of {tried} architectures tried fits together)"
         raise SpaceError([Violation(first.where or first.violation.field, message)])
 
-    def culprit(self, decisions: Mapping[str, Literal], fault: BuildError) -> Violation:
+    def culprit(
+        self, decisions: Mapping[str, Literal], fault: BuildError, classes: int | None = None
+    ) -> Violation:
         """Lay a fault at the decision with which it goes away, where there is one; else at the layer."""
-        remedy = self.remedy(decisions)
+        remedy = self.remedy(decisions, classes)
         field, message = fault.violation.field, fault.violation.message
         if remedy is None:
             return Violation(field, message)
@@ -206,7 +208,9 @@ class Fitting:
         at = f"at {field}: " if field and field != path else ""
         return Violation(path, f"{at}{message}; {decisions[path]!r} does not fit, {value!r} would")
 
-    def remedy(self, decisions: Mapping[str, Literal]) -> tuple[str, Literal] | None:
+    def remedy(
+        self, decisions: Mapping[str, Literal], classes: int | None = None
+    ) -> tuple[str, Literal] | None:
         """A decision and another value of it with which everything fits, among the first fifty tried."""
         paths = {*self.relevant, *(path for path in decisions if path.startswith("recipe."))}
         tries = layers = 0
@@ -214,7 +218,7 @@ class Fitting:
             for value in domain.near(decisions[path]) if path in paths else ():
                 out: Decisions = {}
                 self.tree.complete({**decisions, path: value}, None, out)
-                error = self.fault(out)
+                error = self.fault(out, classes)
                 if error is None:
                     return path, value
                 tries, layers = tries + 1, layers + error.layers

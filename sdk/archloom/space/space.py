@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from random import Random
@@ -26,6 +26,7 @@ from archloom.space.writing import write_space
 from archloom.space.yaml_text import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
+    from archloom.space.arrays import Array
     from archloom.v1 import space_pb2
 
 Encoding = Literal["vector", "path", "graph"]
@@ -261,7 +262,7 @@ class Space:
         try:
             return self._fitting.build(architecture.decisions, classes)
         except BuildError as error:
-            raise SpaceError([self._fitting.culprit(architecture.decisions, error)]) from None
+            raise SpaceError([self._fitting.culprit(architecture.decisions, error, classes)]) from None
 
     def recipe(self, architecture: Architecture) -> dict[str, Constant]:
         """The resolved recipe, name -> value. Raises SpaceError."""
@@ -273,7 +274,7 @@ class Space:
 
     @cached_property
     def _blocks(self) -> tuple[encoding.Block, ...]:
-        return encoding.blocks(self._choices)
+        return encoding.blocks(self.decisions())
 
     @cached_property
     def vector_names(self) -> tuple[str, ...]:
@@ -289,6 +290,19 @@ class Space:
             return encoding.vector(self._blocks, architecture.decisions)
         graph = self.graph(architecture)
         return encoding.path_encoding(graph) if kind == "path" else encoding.graph_encoding(graph)
+
+    def encode_many(self, architectures: Sequence[Architecture], kind: Encoding = "vector") -> Array:
+        """A float64 array [architectures, width] whose rows are ``encode``'s. Needs numpy. Raises
+        SpaceError.
+        """
+        from archloom.space import arrays
+
+        if kind == "vector":
+            for architecture in architectures:
+                self.require(architecture)
+            return arrays.vectors(self._blocks, architectures)
+        width = encoding.PATH_WIDTH if kind == "path" else encoding.GRAPH_WIDTH
+        return arrays.stacked([self.encode(architecture, kind) for architecture in architectures], width)
 
     @property
     def choices(self) -> Tree:

@@ -8,8 +8,9 @@ from typing import Any
 import networkx
 from archloom.space import Space
 from archloom.space.canonical import canonical_hash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_spaces import examples
 
 Node = tuple[bytes, bool, tuple[int, ...], str]
 """Label, whether its inputs are ordered, its inputs, its weight-sharing group or ""."""
@@ -82,19 +83,19 @@ def shuffled(nodes: list[Node], seed: int) -> list[Node]:
 
 
 @given(networks(), st.integers(0, 1000))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_listing_and_naming_play_no_part(nodes: list[Node], seed: int) -> None:
     assert hashed(shuffled(nodes, seed)) == hashed(nodes)
 
 
 @given(networks(), networks())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_equal_hashes_are_isomorphic(one: list[Node], other: list[Node]) -> None:
     assert (hashed(one) == hashed(other)) == isomorphic(one, other)
 
 
 @given(networks(), st.data())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_a_small_change_is_seen_exactly_when_it_matters(nodes: list[Node], data: st.DataObject) -> None:
     number = data.draw(st.integers(1, len(nodes) - 1))
     label, ordered, sources, group = nodes[number]
