@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from random import Random
 from types import ModuleType
-from typing import Any
 
 import pytest
 import torch
-from archloom.space import Graph, Space, load_preset, preset_names
+from archloom.space import Graph, Space, preset_names
 from archloom_evaluators.build import build_module
 from archloom_evaluators.port import PythonNetwork, export_python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_spaces import spaces
+from small_presets import small_preset
 from torch import nn
 
 torch.set_num_threads(1)
@@ -38,7 +38,7 @@ def loaded(text: str, folder: Path) -> ModuleType:
 def batch(graph: Graph, size: int = 2) -> list[torch.Tensor]:
     shapes = [graph[node].shape for node in graph.inputs.values()]
     return [
-        torch.randint(0, 8, (size, *shape.dims)) if shape.kind == "tokens" else torch.randn(size, *shape.dims)
+        torch.randint(0, 5, (size, *shape.dims)) if shape.kind == "tokens" else torch.randn(size, *shape.dims)
         for shape in shapes
     ]
 
@@ -48,8 +48,8 @@ def assert_same(graph: Graph, exported: PythonNetwork, folder: Path) -> None:
     with torch.no_grad():
         for weight in ours.parameters():  # so that norms and biases count too
             weight.add_(torch.randn_like(weight) * 0.05)
-        for buffer in ours.buffers():
-            if buffer.is_floating_point():
+        for name, buffer in ours.named_buffers():
+            if "running" in name:
                 buffer.add_(torch.rand_like(buffer) * 0.1)
     theirs: nn.Module = loaded(exported.text, folder).Network().eval()
     mine = ours.state_dict()
@@ -78,18 +78,14 @@ def assert_tidy(texts: list[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_samples_of_presets_are_the_same_networks(name: str, tmp_path: Path) -> None:
-    space = load_preset(name)
+    space = small_preset(name)
     texts = []
     for seed in range(2):
-        graph = space.graph(space.sample(Random(seed)), **head(space))
+        graph = space.graph(space.sample(Random(seed)))
         exported = export_python(graph, f"{name}, sample {seed}")
         assert_same(graph, exported, tmp_path)
         texts.append(exported.text)
     assert_tidy(texts, tmp_path)
-
-
-def head(space: Space) -> dict[str, Any]:
-    return {"classes": 10} if len(space.tree.outputs) < 2 else {}
 
 
 @given(space=spaces(), seed=st.integers(0, 2**32))
