@@ -28,6 +28,14 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<text>'[^'\n]*'|\"[^\"\n]*\")|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%()<>,]))"
 )
+_OTHER_SIGNS = {
+    "^": ": a power is **",
+    "&": ": write and",
+    "|": ": write or",
+    "!": ": write not",
+    "=": ": equality is ==",
+    "?": ": write a if c else b",
+}
 _KEYWORDS = {"if", "else", "and", "or", "not", "true", "false"}
 
 
@@ -153,7 +161,9 @@ class _Parser:
         while place < end:
             match = _TOKEN.match(text, place)
             if match is None:
-                raise ExpressionError(f"{text[place:].strip()[:10]!r} at {place} is no part of an expression")
+                found = text[place:].strip()[:10]
+                hint = _OTHER_SIGNS.get(found[0], "")
+                raise ExpressionError(f"{found!r} at {place} is no part of an expression{hint}")
             kind = match.lastgroup or ""
             self.tokens.append((kind, match.group(kind), match.start(kind)))
             place = match.end()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from archloom.space.domains import Choice
-from archloom.space.errors import suggest
-from archloom.space.expressions import Expression, ExpressionError, parse
+from archloom.space.domains import Choice, Domain
+from archloom.space.errors import mean, near, show, suggest
+from archloom.space.expressions import Expression
 from archloom.space.operations import (
     ACTIVATION_NAMES,
     COMPOSITES,
@@ -18,7 +17,7 @@ from archloom.space.operations import (
     load_plugins,
     operation_specs,
 )
-from archloom.space.read_values import FAULTY, ValueReader, samples, show
+from archloom.space.read_values import FAULTY, ValueReader, meant_by, samples
 from archloom.space.tree import LayerNode, Value
 
 LAYER_EXTRAS = {
@@ -40,11 +39,12 @@ def read_layer(
         if name not in COMPOSITES and operation_specs()[name].open:
             whole = False  # takes what it is given
     given = {key: value for key, value in fields.items() if key not in ("layer", *_COMMON)}
-    read = []
+    read, meant = [], set()
     for key in sorted(given):
         place = f"{path}.{key}"
         if key not in known and whole:
-            reader.fault(place, f"{key!r} is no parameter of {show(operation)}{suggest(key, known)}")
+            reader.fault(place, f"{key!r} is no parameter of {show(operation)}{_instead(key, known)}")
+            meant.add(near(key, known))
             continue
         value = reader.value(given[key], place)
         for name in names:
@@ -52,7 +52,7 @@ def read_layer(
         read.append((key, value))
     for name in names:
         for needed in _required(name):
-            if needed not in given:
+            if needed not in given and needed not in meant:
                 reader.fault(path, f"{name} needs {needed!r}")
     return LayerNode(operation=operation, parameters=tuple(read), **common)
 
@@ -78,7 +78,8 @@ def _names(reader: ValueReader, operation: Value, path: str) -> tuple[list[str],
     found: list[str] = []
     for name in given:
         if not isinstance(name, str):
-            reader.fault(path, f"expected an operation's name or a choice of names, found {show(name)}")
+            what = "another domain" if isinstance(name, Domain) else show(name)
+            reader.fault(path, f"expected an operation's name or {{choice: [names]}}, found {what}")
         elif not _usable(name):
             known = (*layer_names(), *COMPOSITES)
             reader.fault(path, f"there is no operation {name!r}{suggest(name, known)}")
@@ -101,26 +102,23 @@ def _check(reader: ValueReader, operation: str, key: str, value: Value, path: st
     for sample in samples(value):
         if wrong := parameter.check(sample):
             reader.fault_once(path, f"{wrong}{_hint(parameter, sample)}")
+            break
+
+
+def _instead(key: str, known: Iterable[str]) -> str:
+    """What to write in place of a parameter that there is not."""
+    if set(key) & set("()=*+/<>, "):
+        return "; an expression with a comma inside { } or [ ] needs quotes"
+    return suggest(key, known) or "; it takes none"
 
 
 def _hint(parameter: Parameter, value: object) -> str:
     """What was probably meant by a value of the wrong kind."""
-    if parameter.type == "text":
-        near = suggest(value, parameter.choices) if isinstance(value, str) else ""
-        return near if "mean" in near else ""
-    if not isinstance(value, str):
-        return ""
-    if parameter.type == "bool":
+    if parameter.type == "text" and not isinstance(value, tuple):
+        return " (did you mean 'none'?)" if value is False else mean(value, parameter.choices)
+    if parameter.type == "bool" and isinstance(value, str):
         return "; write true or false, without quotes" if value.lower() in _FLAGS else ""
-    try:
-        return "; write it without quotes" if math.isfinite(float(value)) else ""
-    except ValueError:
-        pass
-    try:
-        parse(value)
-    except ExpressionError:
-        return ""
-    return f"; an expression begins with '=': \"={value}\""
+    return meant_by(value)
 
 
 _FLAGS = ("true", "false", "yes", "no", "on", "off")

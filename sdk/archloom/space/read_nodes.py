@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from archloom.space.domains import Choice
-from archloom.space.errors import SpaceError, Violation, suggest
+from archloom.space.errors import SpaceError, Violation, mean, show, suggest
 from archloom.space.operations import MERGES
+from archloom.space.read_fields import RESERVED
 from archloom.space.read_layers import read_layer
-from archloom.space.read_values import FAULTY, RESERVED, ValueReader, show
+from archloom.space.read_values import FAULTY, ValueReader
 from archloom.space.tree import (
     MAX_DEPTH,
     MAX_LINKED,
@@ -84,6 +85,9 @@ class NodeReader(ValueReader):
             self.too_deep(path)
             return placeholder
         self.deepest = max(self.deepest, depth)
+        if not isinstance(data, Mapping):
+            self.no_node(data, path)
+            return placeholder
         fields = self.mapping(data, path, None)
         if fields is None:
             return placeholder
@@ -123,6 +127,14 @@ class NodeReader(ValueReader):
         what = " (parts counted where they are used)" if self.written else ""
         self.fault_once(path, f"the tree is deeper than {MAX_DEPTH} nodes{what}")
 
+    def no_node(self, data: object, path: str) -> None:
+        hint = ""
+        if isinstance(data, (list, tuple)):
+            hint = "; {sequence: [...]} puts nodes one after the other"
+        elif isinstance(data, str):
+            hint = f"; a layer is written {{layer: {data[:40]}, ...}}"
+        self.fault(path, f"expected a node (a map), found {show(data)}{hint}")
+
     def wrong_kind(self, fields: Mapping[str, Any], kinds: list[str], path: str) -> None:
         if kinds:
             self.fault(path, f"a node has one kind, this one has {' and '.join(kinds)}")
@@ -131,21 +143,6 @@ class NodeReader(ValueReader):
         hint = suggest(found[0], _READERS) if found else ""
         known = "" if hint.startswith(" (known") else f"; kinds: {', '.join(_READERS)}"
         self.fault(path, f"no kind of node among {', '.join(fields) or 'no keys'}{hint}{known}")
-
-    def tensors(self, data: object, path: str) -> tuple[str, ...]:
-        """Names of tensors: a list, or one alone."""
-        if not isinstance(data, (str, list, tuple)):
-            self.fault(path, f"expected a tensor's name or a list of names, found {show(data)}")
-            return ()
-        items = [data] if isinstance(data, str) else data
-        if not items:
-            self.fault(path, "expected at least one tensor's name")
-        if len(items) > 100:
-            self.fault(path, f"expected at most 100 names, found {len(items)}")
-            return ()
-        single = isinstance(data, str)
-        names = [self.name(item, path if single else f"{path}[{n}]") for n, item in enumerate(items)]
-        return tuple(name for name in names if name)
 
     def adapt(self, kind: str, fields: Mapping[str, Any], path: str) -> str:
         if "adapt" not in fields:
@@ -171,11 +168,8 @@ class NodeReader(ValueReader):
             return value
         for sample in value.values if isinstance(value, Choice) else (value,):
             if sample not in known:
-                near = suggest(sample, known) if isinstance(sample, str) else ""
-                hint = near if "mean" in near else ""
-                self.fault(
-                    path, f"expected {', '.join(known)} or a choice of them, found {show(sample)}{hint}"
-                )
+                wanted = f"expected {', '.join(known)} or a choice of them"
+                self.fault(path, f"{wanted}, found {show(sample)}{mean(sample, known)}")
         return value
 
     # ------------------------------------------------------ kinds of node
@@ -194,7 +188,7 @@ class NodeReader(ValueReader):
         return ParallelNode(nodes=nodes, merge=merge, **common)
 
     def siblings(self, data: object, path: str, depth: int) -> tuple[Node, ...]:
-        items = self.items(data, path)
+        items = self.items(data, path, "a list of nodes")
         if not items and isinstance(data, list):
             self.fault(path, "expected at least one node")
         self.limit(len(items), path)

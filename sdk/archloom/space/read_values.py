@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,30 +18,13 @@ from archloom.space.domains import (
     Uniform,
     literal_key,
 )
-from archloom.space.errors import Violation, suggest
+from archloom.space.errors import mean, show, suggest
 from archloom.space.expressions import MAX_MAGNITUDE, Expression, ExpressionError, parse
+from archloom.space.read_fields import FieldReader
 from archloom.space.tree import Bindings, Value
 
-MAX_VIOLATIONS = 100
 MAX_VALUES = 10_000
 
-RESERVED = (
-    "adapt",
-    "merge",
-    "norm",
-    "activation",
-    "count",
-    "layer",
-    "links",
-    "sum",
-    "mul",
-    "concat",
-    "task",
-    "recipe",
-    "input",
-)
-"""Segments of paths that no node may be called by."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _VARIABLES = (
     "cin",
     "i",
@@ -65,88 +47,18 @@ FAULTY = parse("0")
 """Stands for a value that was no value, so that no further fault is found in it."""
 
 
-class ValueReader:
-    """Notes faults in ``violations`` and goes on; what it returns for a faulty field is a placeholder."""
-
-    def __init__(self) -> None:
-        self.violations: list[Violation] = []
-
-    def fault(self, path: str, message: str) -> None:
-        if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(Violation(path, message))
-
-    def fault_once(self, path: str, message: str) -> None:
-        if all((v.field, v.message) != (path, message) for v in self.violations):
-            self.fault(path, message)
-
-    # ------------------------------------------------------- containers
-
-    def mapping(
-        self, data: object, path: str, known: Sequence[str] | None, required: Sequence[str] = ()
-    ) -> Mapping[str, Any] | None:
-        """The map itself, its keys checked (any key when known is None); None where it is no map."""
-        if not isinstance(data, Mapping):
-            self.fault(path, f"expected a map, found {show(data)}")
-            return None
-        for key in data:
-            if not isinstance(key, str):
-                self.fault(path, f"the key {show(key)} is not text; put it in quotes")
-                return None
-        if known is not None:
-            self.unknown_keys(data, known, path)
-        for key in required:
-            if key not in data:
-                self.fault(f"{path}.{key}" if path else key, "is missing")
-        return data
-
-    def unknown_keys(self, data: Mapping[str, Any], known: Sequence[str], path: str) -> None:
-        for key in data:
-            if key not in known:
-                place = f"{path}.{key}" if path else key
-                hint = "; write a space after the colon" if ":" in key else suggest(key, known)
-                self.fault(place, f"{key!r} is no field here{hint}")
-
-    def items(self, data: object, path: str) -> list[Any]:
-        if isinstance(data, (list, tuple)):
-            return list(data)
-        self.fault(path, f"expected a list, found {show(data)}")
-        return []
+class ValueReader(FieldReader):
+    """Reads values too."""
 
     def bindings(self, data: object, path: str) -> Bindings:
         """name -> value, in order."""
+        if not isinstance(data, Mapping):
+            self.fault(path, f"expected a map, name: value, found {show(data)}")
+            return ()
         fields = self.mapping(data, path, None) or {}
         for name in fields:
             self.name(name, f"{path}.{name}", _VARIABLES)
         return tuple((name, self.value(value, f"{path}.{name}")) for name, value in fields.items())
-
-    # --------------------------------------------------------- scalars
-
-    def text(self, data: object, path: str) -> str:
-        if isinstance(data, str) and len(data) <= 10_000:
-            return data
-        self.fault(path, f"expected a text, found {show(data)}")
-        return ""
-
-    def name(self, data: object, path: str, reserved: Sequence[str] = ()) -> str:
-        if not isinstance(data, str) or not _NAME.fullmatch(data):
-            self.fault(path, f"expected a name (letters, digits, underscores), found {show(data)}")
-            return ""
-        if data in reserved:
-            self.fault(path, f"{data!r} has a meaning of its own; choose another name")
-        return data
-
-    def one_of(self, data: object, path: str, known: Sequence[str]) -> str:
-        if isinstance(data, str) and data in known:
-            return data
-        hint = suggest(data, known) if isinstance(data, str) else ""
-        self.fault(path, f"expected {', '.join(known)}, found {show(data)}{hint if 'mean' in hint else ''}")
-        return ""
-
-    def whole(self, data: object, path: str, low: int, high: int) -> int:
-        if type(data) is int and low <= data <= high:
-            return data
-        self.fault(path, f"expected a whole number from {low} to {high}, found {show(data)}")
-        return low
 
     def literal(self, data: object, path: str) -> Literal:
         if isinstance(data, (bool, str)):
@@ -195,7 +107,10 @@ class ValueReader:
         """Whether a value is a whole number in a range, as far as it is known."""
         for sample in samples(value):
             if type(sample) is not int or not low <= sample <= high:
-                self.fault(path, f"expected a whole number from {low} to {high}, found {show(sample)}")
+                self.fault(
+                    path,
+                    f"expected a whole number from {low} to {high}, found {show(sample)}{meant_by(sample)}",
+                )
                 return
 
     # --------------------------------------------------------- domains
@@ -207,14 +122,12 @@ class ValueReader:
         if len(kinds) != 1 or len(data) != 1:
             found = ", ".join(map(str, data)) or "an empty map"
             names = (*_DOMAINS, "divisors")
-            hint = suggest(str(next(iter(data), "")), names)
-            known = ", ".join(names)
-            self.fault(
-                path,
-                f"expected one domain of {known}, found {found}{hint if 'mean' in hint else ''}",
-            )
+            hint = "" if kinds else mean(str(next(iter(data), "")), names)
+            self.fault(path, f"expected one domain of {', '.join(names)}, found {found}{hint}")
             return FAULTY
-        return _DOMAINS[kinds[0]](self, data[kinds[0]], f"{path}.{kinds[0]}") or FAULTY
+        before = len(self.violations)
+        domain = _DOMAINS[kinds[0]](self, data[kinds[0]], f"{path}.{kinds[0]}")
+        return FAULTY if domain is None or len(self.violations) > before else domain
 
     def choice_domain(self, data: object, path: str) -> Domain | None:
         if not isinstance(data, (list, tuple)) or not 1 <= len(data) <= MAX_VALUES:
@@ -240,7 +153,10 @@ class ValueReader:
     def bounds(self, data: object, path: str, most: int) -> list[Any] | None:
         """Two finite numbers in order, perhaps a third."""
         if not isinstance(data, (list, tuple)) or not 2 <= len(data) <= most:
-            self.fault(path, f"expected [low, high{', step' if most == 3 else ''}], found {show(data)}")
+            self.fault(
+                path,
+                f"expected [low, high]{' or [low, high, step]' if most == 3 else ''}, found {show(data)}",
+            )
             return None
         for number, item in enumerate(data):
             if isinstance(item, bool) or not isinstance(item, (int, float)) or not abs(item) <= MAX_MAGNITUDE:
@@ -355,24 +271,22 @@ def samples(value: Value) -> Iterator[Literal]:
         yield from (value.at(0), value.at(value.count - 1))
 
 
-def show(value: object) -> str:
-    """A value for a message, short."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if value != value else "infinity"
-    if isinstance(value, Mapping):
-        return f"a map of {', '.join(map(str, list(value)[:5]))}" if value else "an empty map"
-    if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}"
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float)):
-        text = repr(value)
-        return text if len(text) <= 60 else f"{text[:57]}..."
-    if isinstance(value, Choice):
-        return ", ".join(map(str, value.values[:5]))
-    return f"a {type(value).__name__}"
+def meant_by(value: object) -> str:
+    """What was probably meant by a value that is no number, for a message."""
+    if isinstance(value, tuple):
+        return "; a decision among them is written {choice: [...]}"
+    if not isinstance(value, str):
+        return ""
+    if _is_number(value):
+        return "; write it without quotes"
+    try:
+        bare = value.isidentifier() and value not in ("cin", "i")
+        names = frozenset() if bare else parse(value).names
+    except ExpressionError:
+        return ""
+    if not names:
+        return ""
+    return f"; an expression begins with '=': \"={value}\""
 
 
 def _is_number(text: str) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archloom.space.errors import SpaceError
+from archloom.space.errors import SpaceError, show
 from archloom.space.expressions import Expression
+from archloom.space.read_fields import RESERVED
 from archloom.space.read_nodes import NodeReader
-from archloom.space.read_values import RESERVED, ValueReader, show
+from archloom.space.read_values import ValueReader
 from archloom.space.scoping import check_names
 from archloom.space.tensor_names import check_tensors
 from archloom.space.tree import KINDS, InputPort, Node, SpaceTree, Value

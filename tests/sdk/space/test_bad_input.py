@@ -184,7 +184,7 @@ def test_a_large_tree_is_refused() -> None:
         ("input: {x: {kind: image, shape: [3, 8, .nan]}}\nbody: {layer: relu}", "found NaN"),
         ("body: {choice: {1: {layer: relu}}}\ninput: {}", "the key 1 is not text; put it in quotes"),
         ("body: {choice: {true: {layer: relu}}}\ninput: {}", "the key true is not text; put it in quotes"),
-        ("", "expected a map, found nothing"),
+        ("", "expected a map with name, .*, found nothing"),
     ],
 )  # fmt: skip
 def test_yaml_is_read_safely(text: str, message: str) -> None:

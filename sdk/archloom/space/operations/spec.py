@@ -20,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
+from archloom.space.errors import show
 from archloom.space.expressions import Expression, Scalar, parse
 
 AXES = {"image": ("c", "h", "w"), "seq": ("c", "t"), "tokens": ("t",), "vector": ("c",)}
@@ -85,9 +86,9 @@ class Parameter:
         """What is wrong with a value, or an empty text."""
         types, called = _TYPES[self.type]
         if type(value) not in types:
-            return f"expected {called}, found {value!r}"
+            return f"expected {called}, found {show(value)}"
         if self.choices and value not in self.choices:
-            return f"{value!r} is none of {', '.join(self.choices)}"
+            return f"{show(value)} is none of {', '.join(self.choices)}"
         if isinstance(value, (int, float)):
             if self.low is not None and value < self.low:
                 return f"{value!r} is less than {self.low}"
@@ -162,17 +163,19 @@ class OpSpec:
 
     @cached_property
     def shaping(self) -> frozenset[str]:
-        """The parameters that the shape, or whether the operation fits, may depend on."""
+        """The parameters on which the shape, or whether the operation can be used, may depend."""
         rules = [rule for _, dims in self.shape.values() for rule in dims]
-        read = set().union(*(self.rule(text).names for text in (*rules, *(c for c, _ in self.requires))))
-        for parameter in reversed(self.parameters):  # a default reads earlier ones only
-            default = parameter.default
-            if parameter.name in read and isinstance(default, str) and default.startswith("="):
-                read |= self.rule(default[1:]).names
-        return frozenset(self.by_name) if self.opaque else frozenset(read & self.by_name.keys())
+        rules += [condition for condition, _ in self.requires]
+        rules += [each.default[1:] for each in self.parameters if _is_rule(each.default)]
+        read = {name for text in rules for name in self.rule(text).names}
+        return frozenset(self.by_name if self.opaque else read & self.by_name.keys())
 
     def rule(self, text: str) -> Expression:
         """A rule's expression, parsed once."""
         if text not in self._compiled:
             self._compiled[text] = parse(text)
         return self._compiled[text]
+
+
+def _is_rule(default: Scalar | None) -> TypeGuard[str]:
+    return isinstance(default, str) and default.startswith("=")
