@@ -9,7 +9,7 @@ from __future__ import annotations
 from archloom.space.choices import Tree
 from archloom.space.domains import Choice, Domain, Integer
 from archloom.space.expressions import Expression
-from archloom.space.operations import COMPOSITES
+from archloom.space.operations import COMPOSITES, operation_specs
 from archloom.space.read_values import samples
 from archloom.space.tree import (
     CellNode,
@@ -28,7 +28,7 @@ from archloom.space.tree import (
 )
 
 _ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "rms_norm"}
-_NEVER_SHAPES = {"norm", "activation", "bias", "p", "reduction", "mode", "squeeze", "kind"}
+_NEVER_SHAPES = {"norm", "activation", "bias", "reduction", "squeeze", "gated", "dropout", "kind"}
 _SURE_NORMS = {"none", "batch", "layer", "rms"}  # others refuse some shapes
 _FOLLOWED = 100  # repetitions looked at one by one; further ones are taken as relevant
 
@@ -71,7 +71,7 @@ def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None
             whole = node.operation in COMPOSITES  # where an expansion of at least 1 leaves channels
             for key, value in node.parameters:
                 if (
-                    (key in _NEVER_SHAPES and _sure(key, value))
+                    _never_shapes(node.operation, key, value)
                     or (key == "k" and "padding" not in keys and _odd(value))
                     or (whole and key == "expand" and all(type(s) is int and s > 0 for s in samples(value)))
                 ):
@@ -125,6 +125,18 @@ def _layer_keeps(layer: LayerNode, name: str) -> bool:
         plain = not {"out", "stride", "padding", "groups"} & given.keys()
         return plain and _odd(given.get("k", 3)) and (pooled or name in COMPOSITES or "k" in given)
     return False
+
+
+def _never_shapes(operation: Value, key: str, value: Value) -> bool:
+    """Whether a parameter changes no shape, nor whether the layer fits, whichever operation it is."""
+    for name in operation.values if isinstance(operation, Choice) else (operation,):
+        spec = operation_specs().get(str(name))
+        if key in ("norm", "activation") or spec is None:
+            if key not in _NEVER_SHAPES or not _sure(key, value):
+                return False
+        elif key in spec.shaping:
+            return False
+    return True
 
 
 def _sure(key: str, value: Value) -> bool:

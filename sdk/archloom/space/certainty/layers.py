@@ -54,10 +54,9 @@ def operations(
     spec = operation_specs()[name]
     if spec.opaque:
         raise Unsure
-    matter = _mattering(name)
     values: list[Sequence[Literal]] = []
     for key, value in given.items():
-        if key in matter or not isinstance(value, Domain):
+        if key in spec.shaping or not isinstance(value, Domain):
             values.append(explorer.possible(value, environment, cin))
             continue
         some = list(samples(value))
@@ -72,15 +71,6 @@ def operations(
     for found in product(*values):
         pairs = zip(given, found, strict=True)
         yield explorer.operation(name, tuple([(key, type(each), each) for key, each in pairs]), inputs)
-
-
-def _mattering(name: str) -> frozenset[str]:
-    """The parameters of an operation that its shape, or whether it can be used, depends on."""
-    spec = operation_specs()[name]
-    rules = [rule for _, sizes in spec.shape.values() for rule in sizes]
-    rules += [condition for condition, _ in spec.requires]
-    rules += [each.default[1:] for each in spec.parameters if str(each.default).startswith("=")]  # type: ignore[index]
-    return frozenset(read for rule in rules for read in spec.rule(rule).names)
 
 
 WALKS[LayerNode] = layer

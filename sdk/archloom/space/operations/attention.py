@@ -144,6 +144,7 @@ register(
         ),
         requires=(("c % 2 == 0", "the channels cannot be halved"),),
         weights="c // 2 if gate == 'prelu' else 0",
+        slicing={"c": "segments"},
         zero_to_zero="true",
         summary="Gated linear unit: the first half of the channels times an activation of the second"
         " (Dauphin et al. 2017; Shazeer 2020).",
