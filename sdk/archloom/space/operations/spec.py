@@ -22,6 +22,7 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple, TypeGuard
 
+from archloom.space.errors import show
 from archloom.space.expressions import Expression, Scalar, parse
 
 AXES = {"image": ("c", "h", "w"), "seq": ("c", "t"), "tokens": ("t",), "vector": ("c",)}
@@ -85,9 +86,9 @@ class Parameter:
         """What is wrong with a value, or an empty text."""
         types, called = _TYPES[self.type]
         if type(value) not in types:
-            return f"expected {called}, found {value!r}"
+            return f"expected {called}, found {show(value)}"
         if self.choices and value not in self.choices:
-            return f"{value!r} is none of {', '.join(self.choices)}"
+            return f"{show(value)} is none of {', '.join(self.choices)}"
         if isinstance(value, (int, float)):
             if self.low is not None and value < self.low:
                 return f"{value!r} is less than {self.low}"
