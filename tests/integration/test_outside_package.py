@@ -40,6 +40,45 @@ print(json.dumps(found))
 """
 
 
+OPAQUE = """
+import json
+import sys
+from archloom.space import Graph, Space
+
+def space(**declared):
+    return Space.from_dict({
+        "input": {"x": {"kind": "image", "shape": [3, 8, 8]}},
+        "body": {"name": "outside", "layer": "column_means", "power": 2, **declared},
+    })
+
+declared = space(out_kind="seq", out_channels=3, out_time=8)
+(architecture,) = declared.enumerate()
+graph = declared.graph(architecture)
+message = graph.to_proto()
+early = [name for name in ("torch", "outside_layers") if name in sys.modules]
+
+import torch
+from archloom_evaluators.build import BuildFailed, build_module
+
+images = torch.full((2, 3, 8, 8), 3.0)
+output = build_module(Graph.from_proto(message))(images)
+wrong = space()
+(architecture,) = wrong.enumerate()
+try:
+    build_module(wrong.graph(architecture))
+    refused = ""
+except BuildFailed as error:
+    refused = str(error)
+print(json.dumps({
+    "early": early,
+    "opaque": [node.path for node in graph.opaque],
+    "shape": list(output.shape),
+    "mean": float(output.mean()),
+    "refused": refused,
+}))
+"""
+
+
 @pytest.fixture(scope="module")
 def search_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """PYTHONPATH of a process that has the package installed."""
@@ -63,6 +102,15 @@ def test_an_operation_of_ones_own_is_counted_and_built(search_path: str) -> None
     ran = run(OPERATION, search_path)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == {"channel_scale": [3, 3, 2.0], "relu": [0, 0, 1.0]}
+
+
+def test_an_operation_without_a_spec_is_opaque_and_tried_by_the_build(search_path: str) -> None:
+    ran = run(OPAQUE, search_path)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    refused = told.pop("refused")
+    assert told == {"early": [], "opaque": ["outside"], "shape": [2, 3, 8], "mean": 9.0}
+    assert "yields [2, 3, 8] for a batch of 2; the space expects [2, 3, 8, 8]" in refused
 
 
 def test_without_the_package_its_operation_is_refused() -> None:
