@@ -87,8 +87,8 @@ class Graph:
 
     @cached_property
     def flops(self) -> int:
-        """Multiply-adds of one forward pass for one example, of products with weights; norms, activations and
-        pools count nothing.
+        """Multiply-adds of the convolutions and matrix products of one forward pass for one example, those of
+        attention's scores among them; norms, activations and pools count nothing.
         """
         return sum(node.operation.flops for node in self.nodes)
 
