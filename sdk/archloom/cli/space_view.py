@@ -14,17 +14,18 @@ from rich.text import Text
 from archloom.cli.output import cell, new_table
 from archloom.cli.space_decisions import Row, decision_rows, literal_text
 from archloom.cli.space_tree import space_tree
-from archloom.cli.spaces import size_text
+from archloom.cli.spaces import WRITTEN_OUT, size_text
 from archloom.space import Architecture, Graph, GraphNode, SizeEstimate, Space, SpaceError
 
 _MOST_ROWS = 60
 _MOST_CHOICES = 12
+_MOST_PIECES = 40
 _WIDEST = 26  # of when a decision exists
 _NARROWEST = 12  # of its values
 _GAPS = 4
 _DEEPEST = 4
 _EXACT = 10**30
-"""Sizes below it are written out too."""
+"""Sizes below it are given exactly too, where ``size_text`` does not write them out."""
 
 
 def print_space(space: Space, seed: int) -> None:
@@ -59,7 +60,7 @@ def _facts(space: Space) -> Table:
     table = new_table(("", ""))
     size = space.size()
     text = size_text(size)
-    if text != f"{size:,}" and size < _EXACT:
+    if WRITTEN_OUT <= size < _EXACT:
         text = f"{text} ({size:,})"
     apart = len(space.continuous)
     text += f" architectures, {apart} floats apart" if apart else " architectures"
@@ -119,9 +120,11 @@ def _choices(space: Space, architecture: Architecture) -> Text:
 def _layers(graph: Graph) -> Table:
     """The network, a line for each piece of the body."""
     table = new_table(("PIECE", "LAYERS#", "OUTPUT", "PARAMETERS#", "MULTIPLY-ADDS#"))
-    for name, nodes in _pieces(graph):
+    pieces = list(_pieces(graph))
+    for name, nodes in pieces[:_MOST_PIECES]:
         table.add_row(*map(cell, (name, len(nodes), str(nodes[-1].shape), *_costs(nodes))))
-    table.add_section()
+    if len(pieces) > _MOST_PIECES:
+        table.add_row(cell(f"... and {len(pieces) - _MOST_PIECES:,} more"))
     layers = [node for node in graph.nodes if node.op != "input"]
     outputs = ", ".join(
         (f"{name} " if len(graph.outputs) > 1 else "") + str(graph[node].shape)

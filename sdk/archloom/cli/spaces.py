@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,9 @@ app = new_app("Search spaces: list, show, draw, validate and import them.")
 app.command("draw")(draw_space)
 app.command("operations")(list_operations)
 app.command("import")(import_space)
+WRITTEN_OUT = 10**12
+"""Sizes below it are written out."""
+sys.set_int_max_str_digits(0)  # the size of a space may have any number of digits
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
 
 
@@ -103,7 +107,7 @@ def space_of(source: str) -> Space:
 
 def size_text(size: int) -> str:
     """Exact as long as people can read it."""
-    if size < 10**12:
+    if size < WRITTEN_OUT:
         return f"{size:,}"
     return f"{Decimal(size):.2e}".replace("e+", "e")
 

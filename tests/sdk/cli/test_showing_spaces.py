@@ -128,3 +128,25 @@ def test_when_a_decision_exists_is_told() -> None:
     assert rows["first.out"][1] == "if wide is 1 or 2 and deep is true or wide is 3"
     assert rows["some.p"] == ("0.1, 0.2", "if some.layer is dropout")
     assert rows["repeat[i=0..2].p"] == ("0 to 0.5", "if wide > i")
+
+
+def test_a_size_of_thousands_of_digits_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    values = [number / 100 for number in range(90)]
+    drops = {
+        "sequence": [{"name": f"drop{n}", "layer": "dropout", "p": {"choice": values}} for n in range(3)]
+    }
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [4]}},
+            "body": {"name": "r", "repeat": {"count": 800, "decisions": "free", "body": drops}},
+        }
+    )
+    (tmp_path / "large.yaml").write_text(space.to_yaml())
+    assert main(["spaces", "show", str(tmp_path / "large.yaml")]) == 0
+    shown = capfd.readouterr().out
+    assert "1.52e4690 architectures" in shown
+    assert "r[0..799].drop0.p" in shown
+    assert "... and 2,388 more decisions" in shown
+    assert "... and 761 more " in shown  # pieces of the network
+    assert main(["spaces", "show", str(tmp_path / "large.yaml"), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["size"] == 90**2400

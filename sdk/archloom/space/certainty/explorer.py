@@ -16,6 +16,7 @@ MOST_VALUES = 300
 LAYERS = 3
 """The most that one layer of the tree emits: with a norm and an activation."""
 _MOST_STEPS = 5_000
+_MOST_VISITS = 5  # of each node besides
 
 Environment = Mapping[str, Literal]
 Names = frozenset[tuple[str, Shape]]
@@ -62,6 +63,7 @@ class Explorer:
         self.outer: Environment = {}
         self.known: dict[tuple[object, ...], tuple[frozenset[Flow], int]] = {}
         self.steps = 0
+        self.met: set[int] = set()  # nodes
         self.layers = 0  # a bound on how many layers there may be so far
 
     def explore(self) -> None:
@@ -136,7 +138,8 @@ class Explorer:
     def walk(self, node: Node, flow: Flow, carry: int, environment: Environment) -> Iterator[Flow]:
         self.steps += 1
         self.layers += 1
-        if self.steps > _MOST_STEPS:
+        self.met.add(id(node))
+        if self.steps > _MOST_STEPS + _MOST_VISITS * len(self.met):
             raise Unsure
         given = flow
         if node.sources:
