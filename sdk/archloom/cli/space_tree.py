@@ -11,6 +11,7 @@ from archloom.cli.output import cell
 from archloom.cli.space_decisions import domain_text, literal_text
 from archloom.space.domains import Domain
 from archloom.space.expressions import Expression
+from archloom.space.read_layers import parameters_of
 from archloom.space.tree import (
     CellNode,
     ChoiceNode,
@@ -99,8 +100,9 @@ def _unwrapped(body: Node) -> Iterator[tuple[str, Node]]:
 def _heading(node: Node) -> str:
     match node:
         case LayerNode():
-            parameters = sorted(node.parameters, key=lambda item: _LATER.get(item[0], 0))
-            return f"{value_text(node.operation)} {_pairs(parameters)}".rstrip()
+            order = parameters_of(node.operation) if isinstance(node.operation, str) else ()
+            given = sorted(node.parameters, key=lambda item: (_LATER.get(item[0], 0), _place(item[0], order)))
+            return f"{value_text(node.operation)} {_pairs(given)}".rstrip()
         case SequenceNode():
             return f"sequence, each reads the last {node.carry}" if node.carry > 1 else "sequence"
         case ChoiceNode():
@@ -123,6 +125,10 @@ def _heading(node: Node) -> str:
                 ", weights shared" if node.weights == "shared" else ""
             )
     return type(node).__name__
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else 0
 
 
 def _repeat(node: RepeatNode) -> str:

@@ -63,7 +63,7 @@ def _facts(space: Space) -> Table:
     if WRITTEN_OUT <= size < _EXACT:
         text = f"{text} ({size:,})"
     apart = len(space.continuous)
-    text += f" architectures, {apart} floats apart" if apart else " architectures"
+    text += f" architectures, {apart} float{'s' * (apart > 1)} apart" if apart else " architectures"
     facts = [("size", text), ("decisions", f"{len(space.decisions()):,}")]
     if space.tree.outputs:
         facts.append(("outputs", ", ".join(space.tree.outputs)))
