@@ -25,7 +25,7 @@ MAX_DEPTH = 24
 MAX_MAGNITUDE = 2**53
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
+    r"\s*(?:(?P<number>(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<text>'[^'\n]*'|\"[^\"\n]*\")|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%()<>,]))"
 )
 _OTHER_SIGNS = {
@@ -277,7 +277,7 @@ class _Parser:
         kind, text, _ = self.tokens[self.next]
         if kind == "number":
             self.next += 1
-            return _constant(_bounded(int(text) if text.isdigit() else float(text)))
+            return _constant(_bounded(float(text) if set(text) & set(".eE") else int(text)))
         if kind == "text":
             self.next += 1
             return _constant(text[1:-1])

@@ -139,10 +139,13 @@ class NodeReader(ValueReader):
         if kinds:
             self.fault(path, f"a node has one kind, this one has {' and '.join(kinds)}")
             return
+        if not fields:
+            self.fault(path, f"a node without a kind; kinds: {', '.join(_READERS)}")
+            return
         found = [key for key in fields if key not in _COMMON]
         hint = suggest(found[0], _READERS) if found else ""
         known = "" if hint.startswith(" (known") else f"; kinds: {', '.join(_READERS)}"
-        self.fault(path, f"no kind of node among {', '.join(fields) or 'no keys'}{hint}{known}")
+        self.fault(path, f"no kind of node among {', '.join(fields)}{hint}{known}")
 
     def adapt(self, kind: str, fields: Mapping[str, Any], path: str) -> str:
         if "adapt" not in fields:

@@ -21,6 +21,7 @@ from archloom.space.tree import KINDS, InputPort, Node, SpaceTree, Value
 _TOP = ("name", "description", "let", "input", "parts", "body", "output", "recipe", "constraints")
 MAX_INPUTS = 32
 MAX_PARTS = 1_000
+_EXAMPLE = "such as x: {kind: image, shape: [3, 32, 32]}"
 
 
 def read_space(data: object) -> SpaceTree:
@@ -46,7 +47,7 @@ def read_space(data: object) -> SpaceTree:
 
 
 def _space(reader: NodeReader, fields: Mapping[str, Any]) -> SpaceTree:
-    inputs = _inputs(reader, fields.get("input", {}))
+    inputs = _inputs(reader, fields["input"]) if "input" in fields else ()
     body = reader.child(fields, "body", "body", 0)
     return SpaceTree(
         name=reader.text(fields.get("name", ""), "name"),
@@ -70,13 +71,11 @@ def _parts(reader: NodeReader) -> tuple[tuple[str, Node], ...]:
 
 
 def _outputs(reader: ValueReader, data: object) -> tuple[str, ...]:
-    names = [
-        reader.name(item, f"output[{number}]") for number, item in enumerate(reader.items(data, "output"))
-    ]
+    names = () if data == [] else reader.tensors(data, "output")
     for number, name in enumerate(names):
         if name in names[:number]:
             reader.fault(f"output[{number}]", f"{name!r} occurs twice")
-    return tuple(name for name in names if name)
+    return names
 
 
 def _constraints(reader: ValueReader, data: object) -> tuple[Expression, ...]:
@@ -88,15 +87,16 @@ def _constraints(reader: ValueReader, data: object) -> tuple[Expression, ...]:
 
 
 def _inputs(reader: ValueReader, data: object) -> tuple[InputPort, ...]:
-    fields = reader.mapping(data, "input", None)
-    if fields is None:
+    if not isinstance(data, Mapping):
+        reader.fault("input", f"expected a map of inputs, {_EXAMPLE}, found {show(data)}")
         return ()
+    fields = reader.mapping(data, "input", None) or {}
     if not 1 <= len(fields) <= MAX_INPUTS:
         reader.fault(
             "input", f"expected 1 to {MAX_INPUTS} inputs, name: {{kind, shape}}, found {len(fields)}"
         )
     if {"kind", "shape"} & fields.keys() and not any(isinstance(port, Mapping) for port in fields.values()):
-        reader.fault("input", "expected inputs by name, such as x: {kind: image, shape: [3, 32, 32]}")
+        reader.fault("input", f"expected inputs by name, {_EXAMPLE}")
         return ()
     ports = [_input(reader, name, port, f"input.{name}") for name, port in fields.items()]
     return tuple(port for port in ports if port is not None)
@@ -128,5 +128,7 @@ def _size(reader: ValueReader, data: object, path: str) -> Value:
         return 1
     size = reader.value(data, path)
     if not isinstance(size, Expression) and (type(size) is not int or not 1 <= size <= 1_000_000):
-        reader.fault_once(path, f"expected a size from 1 to 1000000 or an expression, found {show(size)}")
+        hint = f'; the value of a variable is written "={size}"' if str(size).isidentifier() else ""
+        wanted = "expected a size from 1 to 1000000 or an expression"
+        reader.fault_once(path, f"{wanted}, found {show(size)}{hint}")
     return size

@@ -74,8 +74,12 @@ class _Checker:
 
     def bindings(self, let: Bindings, field: str, known: frozenset[str], missing: Missing) -> frozenset[str]:
         """The names known after these."""
-        for name, value in let:
-            self.value(value, f"{field}.{name}", known, missing)
+        for number, (name, value) in enumerate(let):
+            lacks = names_of(value) - known
+            later = lacks & {other for other, _ in let[number:]} if lacks else lacks
+            for read in sorted(later):
+                self.report(f"{field}.{name}", f"{read!r} stands further down: a variable reads earlier ones")
+            self.value(value, f"{field}.{name}", known | later, missing)
             known |= {name}
         return known
 
