@@ -324,8 +324,8 @@ class _Compiler:
             self.all(copies, node.where)
             options = [together(_once((*copies[:number], links[number]))) for number in numbers]
         else:
-            copies = self.tied(node, path, known, most)
-            options = [together((_joined(copies[:number]), links[number])) for number in numbers]
+            tied = self.tied(node, path, known, most)
+            options = [together((_joined(tied[:number]), links[number])) for number in numbers]
         if isinstance(counts, int):
             return options[0]
         if all(option == options[0] for option in options):

@@ -10,8 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from random import Random
 
-from archloom.space.building import build_graph, resolve_recipe
-from archloom.space.building.emitting import Patterns
+from archloom.space.building import Patterns, build_graph, resolve_recipe
 from archloom.space.certainty import surely_fits
 from archloom.space.choices import Decisions, Tree
 from archloom.space.domains import Domain, Literal, literal_key
@@ -37,7 +36,7 @@ class Fitting:
     def __init__(self, space: SpaceTree, tree: Tree) -> None:
         self.space = space
         self.tree = tree
-        self._patterns: Patterns = {}
+        self._patterns = Patterns()
         self._fits: dict[tuple[object, ...], bool] = {}
         self._measures: dict[bytes, Mapping[str, Literal] | None] = {}
         self._computed_recipe = any(isinstance(value, Expression) for _, value in space.recipe)

@@ -6,6 +6,8 @@ part of it surely does.
 
 from __future__ import annotations
 
+import re
+
 from archloom.space.choices import Tree
 from archloom.space.domains import Choice, Domain, Integer
 from archloom.space.expressions import Expression
@@ -30,6 +32,7 @@ from archloom.space.tree import (
 _ELEMENTWISE = {"identity", "zero", "dropout", "batch_norm", "layer_norm", "rms_norm"}
 _NEVER_SHAPES = {"norm", "activation", "bias", "reduction", "squeeze", "gated", "dropout", "kind"}
 _SURE_NORMS = {"none", "batch", "layer", "rms"}  # others refuse some shapes
+_STEPS = re.compile(r"[.\[]")
 _FOLLOWED = 100  # repetitions looked at one by one; further ones are taken as relevant
 
 
@@ -38,12 +41,13 @@ def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
     neutral: list[str] = []
     exact: set[str] = set()
     _collect(space.body, root, neutral, exact)
-    prefixes = tuple(neutral)
+    prefixes = frozenset(neutral)
 
     def spared(path: str) -> bool:
         if path in exact or path.startswith("recipe."):
             return True
-        return any(path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")) for prefix in prefixes)
+        above = (path[: step.start()] for step in _STEPS.finditer(path))
+        return path in prefixes or any(prefix in prefixes for prefix in above)
 
     return frozenset(path for path in tree.paths if not spared(path))
 

@@ -37,13 +37,6 @@ class Node:
     # Parts make the tree a DAG, so what is found by looking below is kept at every node.
 
     @cached_property
-    def settled(self) -> bool:
-        """Whether it always emits the same for the same newest input: nothing is decided and no weights are
-        shared inside, no other tensor is read or named. Its own variables may be decided.
-        """
-        return self.fixed and self.local
-
-    @cached_property
     def fixed(self) -> bool:
         """Whether nothing is decided and no weights are shared inside; its own variables may be decided."""
         inside = children(self)
@@ -62,14 +55,20 @@ class Node:
         return shared or any(child.shares for child in children(self))
 
     @cached_property
+    def reach(self) -> int:
+        """How many of the newest tensors it reads; 0 where it reads or names tensors by name, here or below."""
+        if self.tensor or self.sources or isinstance(self, MapNode):
+            return 0
+        if isinstance(self, ScanNode):  # what is named inside stays inside
+            return 1
+        below = [child.reach for child in children(self)]
+        own = self.inputs if isinstance(self, CellNode) else 1
+        return 0 if 0 in below else max(1, own, *below)
+
+    @cached_property
     def local(self) -> bool:
         """Whether it reads its newest input alone and names no tensor, here and below."""
-        if self.tensor or self.sources or isinstance(self, MapNode):
-            return False
-        if isinstance(self, ScanNode):  # what is named inside stays inside
-            return True
-        wide = isinstance(self, CellNode) and self.inputs > 1
-        return not wide and all(child.local for child in children(self))
+        return self.reach == 1
 
     @cached_property
     def single(self) -> bool:

@@ -4,7 +4,7 @@ Identity and zero parts vanish while walking (a sum forgets a zero term, a produ
 nothing reads is pruned at the end.
 """
 
-from archloom.space.building.emitting import Patterns
 from archloom.space.building.network import build_graph, resolve_recipe
+from archloom.space.building.patterns import Patterns
 
 __all__ = ["Patterns", "build_graph", "resolve_recipe"]

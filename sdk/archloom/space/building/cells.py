@@ -66,10 +66,10 @@ def sources(walker: Walker, node: CellNode, tensor: int, here: str) -> Sequence[
     if node.edges is None:
         return range(tensor)
     if node.edges.distinct:
-        chosen = walker.decisions[f"{here}.inputs"]
+        chosen = walker.decided(f"{here}.inputs")
         assert isinstance(chosen, tuple)
         return chosen
-    return [int(walker.decisions[f"{here}.input[{edge}]"]) for edge in range(edge_count(node, tensor))]  # type: ignore[arg-type]
+    return [int(walker.decided(f"{here}.input[{edge}]")) for edge in range(edge_count(node, tensor))]  # type: ignore[arg-type]
 
 
 WALKS[CellNode] = cell

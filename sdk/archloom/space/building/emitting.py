@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from archloom.space.building.patterns import MAX_STEPS, Pattern, Patterns
 from archloom.space.domains import Literal
 from archloom.space.errors import BuildError
 from archloom.space.graph import GraphNode
@@ -25,19 +26,6 @@ class Tensor(NamedTuple):
     shape: Shape
 
 
-class Pattern(NamedTuple):
-    """What a node without decisions emitted: inputs count from its first instance, -1 is what it took."""
-
-    steps: tuple[tuple[Operation, tuple[int, ...], str], ...]
-    output: int | None
-    shape: Shape
-
-
-Patterns = dict[tuple[object, ...], Pattern]
-"""By node, input shape and the values of the variables it reads."""
-MAX_PATTERNS = 20_000
-
-
 class Emitter:
     """Collects instances. ``path`` is where a fault is laid, ``place`` where the layer stands and its weights
     are kept.
@@ -46,6 +34,7 @@ class Emitter:
     def __init__(self, decisions: Mapping[str, Literal], patterns: Patterns) -> None:
         self.decisions = decisions
         self.patterns = patterns
+        self.read: list[str] = []  # paths of decisions, as they are asked for
         self.instances: list[GraphNode] = []
         self.places: set[str] = set()
         self.zeroes: dict[Shape, int] = {}
@@ -67,6 +56,11 @@ class Emitter:
             at_fault = below(path, error.parameter) if error.parameter else ""
             raise BuildError(at_fault if at_fault in self.decisions else path, str(error)) from None
 
+    def decided(self, path: str) -> Literal:
+        """What was decided at a path."""
+        self.read.append(path)
+        return self.decisions[path]
+
     def add(self, operation: Operation, inputs: tuple[int, ...], place: str, group: str) -> None:
         self.instances.append(GraphNode(len(self.instances), operation, inputs, place, group))
 
@@ -84,31 +78,42 @@ class Emitter:
         self.add(operation, inputs, place, group)
         return Tensor(len(self.instances) - 1, operation.shape)
 
-    def remember(self, key: tuple[object, ...], start: int, x: Tensor, y: Tensor, place: str) -> None:
-        """Keep what was emitted from start on as a pattern, unless it read zeroes besides x."""
-        steps = []
-        for _, operation, inputs, path, _ in self.instances[start:]:
-            if any(source < start and source != x.node for source in inputs):
-                return
-            moved = tuple([-1 if source == x.node else source - start for source in inputs])
-            steps.append((operation, moved, path[len(place) :]))
-        output = -1 if y.node == x.node else None if y.node is None else y.node - start
-        if len(self.patterns) >= MAX_PATTERNS:
-            self.patterns.clear()
-        self.patterns[key] = Pattern(tuple(steps), output, y.shape)
+    def pattern(
+        self, start: int, given: tuple[Tensor, ...], y: Tensor, place: str, read: Sequence[str]
+    ) -> Pattern | None:
+        """What was emitted from start on, from these tensors; None where it may have read zeroes besides."""
+        if self.zeroes or len(self.instances) - start > MAX_STEPS:
+            return None
+        nodes = tuple([x.node for x in given])
+        return Pattern(self.instances[start:], start, nodes, y.node, y.shape, len(place), read)
 
-    def replay(self, pattern: Pattern, x: Tensor, place: str) -> Tensor:
-        """Emit a pattern again, from x."""
-        start, source = len(self.instances), x.node
-        if start + len(pattern.steps) > MAX_INSTANCES:
+    def replay(self, pattern: Pattern, given: tuple[Tensor, ...], place: str) -> Tensor:
+        """Emit a pattern again, from these tensors."""
+        steps, output, shape = pattern.steps, pattern.output, pattern.shape
+        instances = self.instances
+        start = len(instances)
+        if start + len(steps) > MAX_INSTANCES:
             raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
-        assert source is not None
-        for operation, inputs, end in pattern.steps:
-            moved = tuple([source if number < 0 else start + number for number in inputs])
-            self.add(operation, moved, self.free(place + end), "")
-        if pattern.output is None or pattern.output < 0:
-            return Tensor(None if pattern.output is None else source, pattern.shape)
-        return Tensor(start + pattern.output, pattern.shape)
+        self.read.extend(pattern.read)
+        if steps:
+            ends = [place + end for _, _, end in steps]
+            if self.places.isdisjoint(ends):
+                self.places.update(ends)
+            else:
+                ends = [self.free(end) for end in ends]
+            sources = [x.node for x in reversed(given)]  # so that -1 is the first of those given
+            new, node, number = tuple.__new__, GraphNode, start
+            for (operation, inputs, _), end in zip(steps, ends, strict=True):
+                if len(inputs) == 1:
+                    [only] = inputs
+                    moved: tuple[int | None, ...] = (only + start if only >= 0 else sources[only],)
+                else:
+                    moved = tuple([s + start if s >= 0 else sources[s] for s in inputs])
+                instances.append(new(node, (number, operation, moved, end, "")))
+                number += 1
+        if output is None:
+            return Tensor(None, shape)
+        return Tensor(output + start, shape) if output >= 0 else given[-1 - output]
 
     def free(self, place: str) -> str:
         """The place, marked where it is taken: such as by the sum of a residual whose body is a residual."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archloom.space.building import cells, parts, plain, recurrence, repeats
-from archloom.space.building.emitting import Patterns, Tensor
+from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
+from archloom.space.building.patterns import Patterns
 from archloom.space.building.walker import Walker
 from archloom.space.domains import Literal
 from archloom.space.errors import BuildError, suggest
@@ -31,7 +32,7 @@ def build_graph(
     With classes, the head of a classification task follows: a global average pool where needed, and a linear
     layer. ``patterns`` is kept by the caller, for one space; it makes the next graph quicker.
     """
-    walker = Walker(decisions, {} if patterns is None else patterns, {})
+    walker = Walker(decisions, patterns or Patterns(), {})
     try:
         return _graph(walker, space, classes)
     except BuildError as error:
@@ -41,7 +42,7 @@ def build_graph(
 
 def resolve_recipe(space: SpaceTree, decisions: Mapping[str, Literal]) -> dict[str, Literal]:
     """The recipe's names and values under these decisions; raises BuildError."""
-    walker = Walker(decisions, {}, {})
+    walker = Walker(decisions, Patterns(), {})
     environment = walker.bind(space.let, "", {}, 0)
     whole = walker.bind(space.recipe, "recipe", environment, 0)
     return {name: whole[name] for name, _ in space.recipe}

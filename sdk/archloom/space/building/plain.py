@@ -18,7 +18,7 @@ def layer(
     """One layer, the norm and the activation that follow it; or what a composite layer stands for."""
     name = node.operation
     if isinstance(name, Domain):
-        name = walker.decisions[below(path, "layer")]
+        name = walker.decided(below(path, "layer"))
     stands = stands_for(node, str(name))
     if not isinstance(stands, LayerNode):
         found = walker.node(stands, path, place, flow, environment)

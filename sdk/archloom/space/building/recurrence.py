@@ -52,6 +52,7 @@ def step_network(
     except BuildError as error:
         walker.where = inner.where
         raise error
+    walker.read += inner.read
     y = flow.newest if found is None else found.newest
     first = next(iter(widths))
     nexts = {name: inner.tensors[name] for name in widths}

@@ -47,7 +47,7 @@ def count(walker: Walker, node: RepeatNode, path: str, flow: Flow, environment: 
         counts = counts_of(node, environment)
     except ExpressionError as error:
         raise BuildError(path, str(error)) from None
-    number = counts if isinstance(counts, int) else walker.decisions[below(path, "count")]
+    number = counts if isinstance(counts, int) else walker.decided(below(path, "count"))
     assert isinstance(number, int)
     return number
 
@@ -69,7 +69,7 @@ def linked(
     assert node.links is not None
     i = len(made) - 1
     x = made[i]
-    chosen = walker.decisions[f"{path}[{i}].links"] if i else ()
+    chosen = walker.decided(f"{path}[{i}].links") if i else ()
     assert isinstance(chosen, tuple)
     if chosen:
         cin = x.shape.channels

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from archloom.space.building.emitting import Emitter, Patterns, Tensor
+from archloom.space.building.emitting import Emitter, Tensor
 from archloom.space.building.flow import Environment, Flow
+from archloom.space.building.patterns import Key, Patterns, Place
 from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.errors import BuildError
 from archloom.space.expressions import Expression, ExpressionError
-from archloom.space.tree import Bindings, LayerNode, MapNode, Node, Value, below, enter
+from archloom.space.tree import Bindings, ChoiceNode, LayerNode, MapNode, Node, UseNode, Value, below, enter
 
 MAX_WALKED = 400_000
 
@@ -24,6 +25,7 @@ class Walker(Emitter):
         self.outer = outer  # the variables of the whole space, which parts see
         self.tensors: dict[str, Tensor] = {}  # by name
         self.named: set[str] = set()  # names that nodes gave
+        self.typed = {path: literal_key(value) for path, value in decisions.items()}
         self.where = ""  # the field of the node that is being walked
         self.walked = 0
 
@@ -37,7 +39,7 @@ class Walker(Emitter):
                 return value.evaluate(environment)
             except ExpressionError as error:
                 raise BuildError(name, str(error)) from None
-        return self.decisions[path] if isinstance(value, Domain) else value
+        return self.decided(path) if isinstance(value, Domain) else value
 
     def bind(self, let: Bindings, path: str, environment: Environment, cin: int) -> Environment:
         """The environment with a scope's variables."""
@@ -96,19 +98,46 @@ class Walker(Emitter):
         if node.when is not None and not self.value(node.when, path, path, environment, x.shape.channels):
             return None
         walk = WALKS[type(node)]
-        known = node.settled and x.node is not None and self.sharing is None
-        if not known or not (node.single or (flow.carry == 1 and len(flow.tensors) == 1)):
+        given = flow.last(node.reach) if self.repeatable(node, flow) else ()
+        where = None if node.fixed else (id(node), path)
+        unfit = not given or any(x.node is None for x in given)
+        if unfit or (where is not None and not self.patterns.worthwhile(where)):
             return walk(self, node, path, place, flow, environment)
-        key: tuple[object, ...] = (id(node), x.shape, *[literal_key(environment.get(n)) for n in node.reads])
-        if node.part_reads:
-            key = (*key, *[literal_key(self.outer.get(name)) for name in node.part_reads])
-        pattern = self.patterns.get(key)
+        key = self.key(node, given, environment)
+        pattern = self.patterns.find(key if where is None else (*key, *self.decisions_of(where)), where)
         if pattern is not None:
-            return flow.step(self.replay(pattern, x, place))
-        start = len(self.instances)
+            return flow.step(self.replay(pattern, given, place))
+        start, read = len(self.instances), len(self.read)
         found = walk(self, node, path, place, flow, environment)
-        self.remember(key, start, x, found.newest, place)
+        new = self.pattern(start, given, found.newest, place, self.read[read:])
+        if new is not None:
+            if where is not None:
+                self.patterns.learn(where, new.read)
+                key = (*key, *self.decisions_of(where))
+            self.patterns.keep(key, new)
         return found
+
+    def repeatable(self, node: Node, flow: Flow) -> bool:
+        """Whether the node emits the same for the same newest tensors, and is one step of the history."""
+        if self.sharing is not None or node.shares or not node.reach:
+            return False
+        if not node.fixed and isinstance(node, (LayerNode, UseNode, ChoiceNode)):  # walked as quickly
+            return False
+        return node.single or (flow.carry == 1 and len(flow.tensors) == 1)
+
+    def key(self, node: Node, given: tuple[Tensor, ...], environment: Environment) -> Key:
+        """By node, the shapes it is given, which of them are one tensor, and the variables it reads."""
+        names = [literal_key(environment.get(name)) for name in node.reads]
+        if node.part_reads:
+            names += [literal_key(self.outer.get(name)) for name in node.part_reads]
+        if len(given) == 1:
+            return (id(node), given[0].shape, *names)
+        nodes = [x.node for x in given]
+        alike = [nodes.index(number) for number in nodes]
+        return (id(node), *[x.shape for x in given], *alike, *names)
+
+    def decisions_of(self, where: Place) -> Key:
+        return self.patterns.decided(where, self.typed)
 
     def output(self, node: Node, path: str, place: str, flow: Flow, environment: Environment) -> Tensor:
         """What an only child yields: its input where it is left out. The paths are its parent's."""
@@ -123,7 +152,7 @@ class Walker(Emitter):
         flow: Flow,
         environment: Environment,
     ) -> Flow:
-        chosen = self.decisions[path]
+        chosen = self.decided(path)
         for name, option in options:
             if name == chosen:
                 inside, there = enter(f"{path}.{name}", option), enter(f"{place}.{name}", option)
