@@ -72,9 +72,7 @@ class Difference:
             (before.parameters, after.parameters, "parameters"),
             (before.flops, after.flops, "multiply-adds an example"),
         )
-        return " · ".join(
-            f"{counted(a)} → {counted(b)} {what}" if a != b else f"{counted(a)} {what}" for a, b, what in told
-        )
+        return " · ".join(f"{_both(a, b)} {what}" for a, b, what in told)
 
 
 def difference(before: Graph, after: Graph) -> Difference:
@@ -297,3 +295,11 @@ def _inside(body: Picture | None) -> str:
         return "nothing"
     last = body.layers[body.outputs[0][1]] if body.outputs else None
     return f"{len(body.layers)} layers to {shape_text(last)}" if last else f"{len(body.layers)} layers"
+
+
+def _both(before: int, after: int) -> str:
+    """Two numbers, as short as tells them apart."""
+    if before == after:
+        return counted(after)
+    short = counted(before), counted(after)
+    return f"{short[0]} → {short[1]}" if short[0] != short[1] else f"{before:,} → {after:,}"

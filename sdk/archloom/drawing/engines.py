@@ -97,7 +97,7 @@ def by_graphlay(graph: Layered) -> Mapping[int, float]:
     options = {
         "direction": "topbottom",
         "spacing": {"node_gap": GAP},
-        "coords": {"branch_style": "symmetric"},
+        "coords": {"branch_style": "straight_main"},
     }
     try:
         placed = layout({"nodes": nodes, "edges": edges}, options=options)
