@@ -7,22 +7,27 @@ part of it surely does.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from archloom.space.choices import Tree
 from archloom.space.domains import Choice, Domain, Integer
 from archloom.space.expressions import Expression
 from archloom.space.operations import COMPOSITES, operation_specs
 from archloom.space.read_values import samples
+from archloom.space.structure import edge_count, made_by_nodes
 from archloom.space.tree import (
     CellNode,
     ChoiceNode,
     LayerNode,
+    MapNode,
     Node,
     ParallelNode,
     RepeatNode,
     ResidualNode,
+    ScanNode,
     SequenceNode,
     SpaceTree,
+    UseNode,
     Value,
     below,
     children,
@@ -68,8 +73,14 @@ def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None
             free = node.decisions == "free"
             for step in [f"[{i}]" for i in range(_most(node.count))] if free else [""]:
                 _collect(node.body, enter(path + step, node.body), neutral, exact)
-        case ResidualNode():
+        case ResidualNode() | MapNode() | ScanNode():
             _collect(node.body, enter(path, node.body), neutral, exact)
+        case UseNode():
+            here = path if node.decisions == "free" else node.part
+            _collect(node.body, enter(here, node.body), neutral, exact)
+        case CellNode():
+            for place, child in _cell_paths(node, path):
+                _collect(child, place, neutral, exact)
         case LayerNode():
             keys = {key for key, _ in node.parameters}
             whole = node.operation in COMPOSITES  # where an expansion of at least 1 leaves channels
@@ -80,6 +91,16 @@ def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None
                     or (whole and key == "expand" and all(type(s) is int and s > 0 for s in samples(value)))
                 ):
                     exact.add(below(path, key))
+
+
+def _cell_paths(node: CellNode, path: str) -> Iterator[tuple[str, Node]]:
+    """What stands in a cell, and where its decisions are."""
+    if node.pre is not None:
+        yield enter(below(path, "pre"), node.pre), node.pre
+    for tensor in made_by_nodes(node):
+        for edge in range(edge_count(node, tensor)):
+            for name, option in node.operations:
+                yield enter(f"{below(path, f'node[{tensor}]')}.edge[{edge}].{name}", option), option
 
 
 def _most(count: Value) -> int:
@@ -107,7 +128,7 @@ def keeps_shape(node: Node) -> bool:
             return node.join in ("", "sum", "mul") and node.output in ("", "last", "sum") and _all_keep(node)
         case RepeatNode():
             return not isinstance(node.count, Expression) and keeps_shape(node.body)
-        case ChoiceNode() | ResidualNode():
+        case ChoiceNode() | ResidualNode() | UseNode():
             return _all_keep(node)
     return False
 
