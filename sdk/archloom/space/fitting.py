@@ -25,6 +25,7 @@ from archloom.space.tree import SpaceTree
 _PROBES = 50
 _PROBED_LAYERS = 20_000  # a space that cannot build is refused within a second
 _REMEMBERED = 20_000
+_ASKED = 8  # so many networks are built before it is found out whether all fit
 
 
 class Fitting:
@@ -38,6 +39,7 @@ class Fitting:
         self.tree = tree
         self._patterns = Patterns()
         self._fits: dict[tuple[object, ...], bool] = {}
+        self._asked = 0
         self._measures: dict[bytes, Mapping[str, Literal] | None] = {}
         self._computed_recipe = any(isinstance(value, Expression) for _, value in space.recipe)
         self._cheap = [one for one in space.constraints if not one.names & MEASURES]
@@ -78,7 +80,8 @@ class Fitting:
                 return measures is not None and all(one.evaluate(measures) for one in self._built)
         except (BuildError, ExpressionError):
             return False
-        if self.always:
+        self._asked += 1
+        if self._asked > _ASKED and self.always:
             return True
         key = tuple([literal_key(decisions[path]) if path in decisions else None for path in self.relevant])
         found = self._fits.get(key)
