@@ -19,6 +19,8 @@ from archloom_evaluators.port.folding import Kind, Piece, Segments, split_path
 from archloom_evaluators.port.recording import Construction
 
 _TAKEN = frozenset(dir(nn.Module())) | frozenset(keyword.kwlist) | {"self", "torch", "nn", "Tensor"}
+_LONG = 4
+"""A chain of so many layers is worth a class where it repeats."""
 Constant = tuple[str, object]
 """A name for a number, and the number."""
 
@@ -49,8 +51,9 @@ class Classes:
         self._arguments: dict[Piece, list[Constant]] = {}
         self._taken = set(taken)
         forms: dict[object, Block] = {}
+        repeated = self._repeated_chains(root)
         for piece in _inner_first(root):
-            if piece.kind is Kind.BLOCK:
+            if piece.kind is Kind.BLOCK or self.form(piece) in repeated:
                 forms.setdefault(self.form(piece), Block([])).pieces.append(piece)
         self.of: dict[Piece, Block] = {piece: block for block in forms.values() for piece in block.pieces}
         self.blocks = list(forms.values())
@@ -59,6 +62,15 @@ class Classes:
         for block in self.blocks[:-1]:
             block.name = self._class_name([self._path(piece) for piece in block.pieces])
         self.blocks[-1].name = "Network"
+
+    def _repeated_chains(self, root: Piece) -> set[object]:
+        """Forms of long chains that would have to be written in several places."""
+        places: dict[object, set[object]] = {}
+        for parent in _inner_first(root):
+            for number, piece in enumerate(parent.pieces):
+                if piece.kind is Kind.CHAIN and len(piece.pieces) >= _LONG:
+                    places.setdefault(self.form(piece), set()).add((self.form(parent), number))
+        return {form for form, found in places.items() if len(found) > 1}
 
     def form(self, piece: Piece) -> object:
         """Equal for pieces that read alike but for their constants."""
@@ -105,7 +117,7 @@ class Classes:
         """All constants of a piece, in the order in which it reads; those of a block are its arguments."""
         if piece.kind is Kind.LAYER:
             return list(construction_constants(self.made[piece.output]))
-        if piece.kind is Kind.BLOCK:
+        if piece in self.of:
             return self._arguments[piece]
         return [constant for part in piece.pieces for constant in self.constants(part)]
 
@@ -146,10 +158,13 @@ class Classes:
 
     def _class_name(self, paths: Sequence[Segments]) -> str:
         words = [[w for w in path if not w.startswith("[")] for path in paths]
-        tails = {path[-1].rstrip("0123456789_'") if path else "" for path in words}
+        tails = {path[-1].rstrip("'") if path else "" for path in words}
+        if len(tails) > 1:  # stage1, stage2
+            tails = {tail.rstrip("0123456789_") for tail in tails}
         base = tails.pop() if len(tails) == 1 else ""
         name = "".join(part[:1].upper() + part[1:] for part in re.split(r"\W|_", base)) or "Block"
-        if all(path and path[-1].startswith("[") for path in paths) and name != "Block":
+        indexed = all(path and path[-1].startswith("[") for path in paths)
+        if (indexed and name != "Block") or len(name) < 3:
             name += "Block"
         if name[0].isdigit():
             name = f"Block{name}"

@@ -89,8 +89,11 @@ class NetworkWriter:
             None if column is None else block.parameters[column] for column in block.columns
         ]
         reader = _Values(values)
-        lines = [f"class {block.name}(nn.Module):"]
         init = lay_out("def ", call("__init__", parameters), " -> None:", 4)
+        if block.first.kind is Kind.CHAIN:
+            parts = self.sequential("super().__init__", block.first, reader)
+            return [f"class {block.name}(nn.Sequential):", *init, *lay_out("", parts, "", 8)]
+        lines = [f"class {block.name}(nn.Module):"]
         body = ["        super().__init__()"]
         names = self.classes.names(block.first)
         seen: set[object] = set()
@@ -126,10 +129,13 @@ class NetworkWriter:
         """The expression that makes a module."""
         if piece.kind is Kind.LAYER:
             return self.construction(self.made[piece.output], values)
-        if piece.kind is Kind.BLOCK:
+        if piece in self.classes.of:
             return self.instance(piece, values)
+        return self.sequential("nn.Sequential", piece, values)
+
+    def sequential(self, name: str, piece: Piece, values: _Values) -> Bracket:
         items = [self.module(part, values) for part in piece.pieces]
-        return call("nn.Sequential", _folded(items))
+        return call(name, _folded(items))
 
     def instance(self, piece: Piece, values: _Values) -> Text:
         return call(

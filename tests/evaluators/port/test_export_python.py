@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 import torch
-from archloom.space import Graph, Space, preset_names
+from archloom.space import Graph, Space, SpaceError, preset_names
 from archloom_evaluators.build import build_module
 from archloom_evaluators.port import PythonNetwork, export_python
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from random_spaces import spaces
 from small_presets import small_preset
@@ -88,10 +88,18 @@ def test_samples_of_presets_are_the_same_networks(name: str, tmp_path: Path) -> 
     assert_tidy(texts, tmp_path)
 
 
+def sampled(space: Space, seed: int) -> Graph:
+    """An architecture's network, where the constraints leave one that is found."""
+    try:
+        return space.graph(space.sample(Random(seed)))
+    except SpaceError:
+        reject()
+
+
 @given(space=spaces(), seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_spaces_export(space: Space, seed: int, tmp_path: Path) -> None:
-    graph = space.graph(space.sample(Random(seed)))
+    graph = sampled(space, seed)
     assert_same(graph, export_python(graph), tmp_path)
 
 
@@ -101,7 +109,7 @@ def test_random_files_are_tidy(tmp_path: Path) -> None:
     @given(space=spaces(), seed=st.integers(0, 2**32))
     @settings(max_examples=40, deadline=None)
     def collect(space: Space, seed: int) -> None:
-        texts.append(export_python(space.graph(space.sample(Random(seed)))).text)
+        texts.append(export_python(sampled(space, seed)).text)
 
     collect()
     assert_tidy(texts, tmp_path)
