@@ -34,7 +34,7 @@ def read_attention(reader: Reader, n: fx.Node, module: Any, takes: tuple[Taken, 
     parts = [name for name, part in module.named_children() if isinstance(part, (nn.LayerNorm, nn.RMSNorm))]
     if parts:
         raise OperationError(f"norms inside of attention ({', '.join(parts)}) are not known")
-    weights = _divided(module.qkv.weight, module.qkv.bias, module.proj)
+    weights = divided_weights(module.qkv.weight, module.qkv.bias, module.proj)
     return _attention(reader, n, module.num_heads, takes[0], weights, module.proj, causal=False)
 
 
@@ -50,9 +50,9 @@ def read_multihead(reader: Reader, n: fx.Node, module: Any, takes: tuple[Taken, 
         raise OperationError("keys and values of different tensors are not known")
     if given.get("key_padding_mask") is not None:
         raise OperationError("key_padding_mask is not known: the sequences of a space have one length")
-    causal = _causal(reader, given)
+    causal = causal_mask(reader, given)
     if module.in_proj_weight is not None:
-        weights = _divided(module.in_proj_weight, module.in_proj_bias, module.out_proj)
+        weights = divided_weights(module.in_proj_weight, module.in_proj_bias, module.out_proj)
     else:
         weights = {f"{name}.weight": getattr(module, f"{name[0]}_proj_weight") for name in _NAMES}
         if module.in_proj_bias is not None:
@@ -91,7 +91,7 @@ def _biased(weights: dict[str, Tensor]) -> bool:
     return any(has)
 
 
-def _divided(weight: Tensor, bias: Tensor | None, output: nn.Linear) -> dict[str, Tensor]:
+def divided_weights(weight: Tensor, bias: Tensor | None, output: nn.Linear) -> dict[str, Tensor]:
     """The weights of queries, keys and values, which stand on each other."""
     found = {f"{name}.weight": part for name, part in zip(_NAMES, weight.chunk(3), strict=True)}
     if bias is not None:
@@ -103,7 +103,7 @@ def _output(output: nn.Linear) -> dict[str, Tensor]:
     return {f"output.{name}": tensor for name, tensor in output.state_dict().items()}
 
 
-def _causal(reader: Reader, given: dict[str, Any]) -> bool:
+def causal_mask(reader: Reader, given: dict[str, Any]) -> bool:
     mask = given.get("attn_mask")
     if mask is None:
         if given.get("is_causal"):

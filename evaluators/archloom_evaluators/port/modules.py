@@ -9,6 +9,7 @@ from archloom.space.operations import OperationError
 from torch import Tensor, fx, nn
 
 from archloom_evaluators.port.attention import is_attention, read_attention, read_multihead
+from archloom_evaluators.port.encoder import read_encoder, read_encoder_layer
 from archloom_evaluators.port.errors import ImportFailed
 from archloom_evaluators.port.functions import activation, flattened, pooled
 from archloom_evaluators.port.traced import Taken
@@ -333,6 +334,8 @@ _READINGS: Mapping[type[nn.Module], Read] = {
     nn.GRU: _recurrent("gru"),
     nn.RNN: _recurrent("rnn"),
     nn.MultiheadAttention: read_multihead,
+    nn.TransformerEncoderLayer: read_encoder_layer,
+    nn.TransformerEncoder: read_encoder,
     nn.Dropout: _dropout,
     nn.Identity: _identity,
     nn.Flatten: _flatten,

@@ -402,3 +402,39 @@ def test_a_part_may_be_an_operation_of_the_users() -> None:
     assert space.size() == 2
     graph = space.graph(space.sample(Random(0)))
     assert build_module(graph)(torch.randn(2, 3, 8, 8)).shape == (2, 4, 8, 8)
+
+
+class Encoder(nn.Module):
+    """torch's own encoder layers, with a causal mask."""
+
+    def __init__(self, norm_first: bool) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            16, 4, 32, dropout=0.1, activation="gelu", batch_first=True, norm_first=norm_first
+        )
+        self.embed = nn.Embedding(100, 16)
+        self.mask: Tensor
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(16))
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(16), enable_nested_tensor=False)
+        self.last = nn.TransformerEncoderLayer(16, 2, 24, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(16, 7)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.last(self.encoder(self.embed(tokens), mask=self.mask))).transpose(1, 2)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_torchs_encoder_layers_are_taken_apart(norm_first: bool) -> None:
+    imported = assert_imports(Encoder(norm_first), {"tokens": "tokens:16"}, TOKENS)
+    patch = {
+        "embed": {"out": {"choice": [16, 32]}},
+        "encoder.layers.*.self_attn": {"heads": {"choice": [2, 4]}},
+        "encoder.layers.*.linear1": {"ratio": {"choice": [1, 2, 3]}},
+        "encoder.layers": {"depth": {"int": [1, 3]}},
+    }
+    space = imported.space(patch)
+    assert space.size() == 2 * 2 * 3 * 3
+    for seed in range(5):
+        graph = space.graph(space.sample(Random(seed)))
+        assert build_module(graph)(TOKENS).shape == (3, 7, 16)
+    assert "causal: true" in space.to_yaml()
