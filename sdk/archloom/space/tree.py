@@ -118,6 +118,8 @@ class Node:
             found |= names_of(self.count)
         for child in children(self):
             found |= child.structural
+        if isinstance(self, CellNode) and "stride" in found:
+            found |= names_of(self.input_stride)
         arguments = self.arguments if isinstance(self, UseNode) else ()
         for name, value in (*reversed(self.let), *arguments):
             if name in found:
@@ -132,6 +134,8 @@ class Node:
         found = set(self.own_names)
         if isinstance(self, RepeatNode):
             found |= names_of(self.count)
+        if isinstance(self, CellNode):
+            found |= names_of(self.input_stride)
         for value in values(self):
             if isinstance(value, Divisors) or isinstance(self, UseNode):
                 found |= names_of(value)

@@ -162,3 +162,15 @@ def test_edges_are_brought_to_the_first_ones_shape() -> None:
     graph = fitted.graph(fitted.sample(Random(0)))
     assert graph.nodes[-1].shape.channels == 3
     assert "cell.node[2].adapt[1]" in [node.path for node in graph.nodes]
+
+
+def test_a_stride_that_decides_what_exists_may_be_an_argument_or_a_decision() -> None:
+    pool = {"name": "p", "when": "stride == 2", "layer": "max_pool", "k": {"choice": [3, 5]}, "stride": 2}
+    cell = {"nodes": 1, "edges": "dense", "ops": {"a": {"sequence": [pool]}}, "input_stride": "=s"}
+    strided = space(
+        {"name": "u", "use": {"part": "c", "with": {"s": {"choice": [1, 2]}}}}, parts={"c": {"cell": cell}}
+    )
+    assert strided.size() == 1 + 2 == len(list(strided.enumerate()))
+    parts = {"c": {"cell": cell}}
+    uses = [{"use": {"part": "c", "decisions": "free", "with": {"s": s}}} for s in (1, 2, 2)]
+    assert space({"sequence": uses}, parts=parts).size() == 1 * 2 * 2

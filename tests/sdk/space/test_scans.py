@@ -175,3 +175,18 @@ def test_scans_in_a_repetition_with_shared_weights() -> None:
         "body": {"name": "r", "repeat": {"count": 3, "body": body, "weights": "shared"}},
     }
     assert Space.from_dict(data).graph(Architecture({})).parameters == 10 * 5 + 5
+
+
+def test_a_scan_shared_by_sequences_of_different_lengths() -> None:
+    """Its weights do not depend on the time."""
+    body = {"sequence": [ELMAN["sequence"][0], {"name": "new", "layer": "linear", "out": 5}]}
+    halves = {"name": "half", "layer": "max_pool", "k": 2, "stride": 2, "as": "half"}
+    node = {"over": ["x", "half"], "weights": "shared", "body": {"scan": {"state": {"h": 5}, "body": body}}}
+    data = {
+        "input": {"x": {"kind": "seq", "shape": [5, 8]}},
+        "body": {"sequence": [halves, {"name": "m", "as": "y", "map": node}]},
+        "output": ["y_x", "y_half"],
+    }
+    graph = Space.from_dict(data).graph(Architecture({}))
+    assert [graph[node].shape.dims for node in graph.outputs.values()] == [(5, 8), (5, 4)]
+    assert graph.parameters == 10 * 5 + 5

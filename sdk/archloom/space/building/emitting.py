@@ -216,5 +216,5 @@ class Emitter:
 def weights_of(operation: Operation) -> object:
     """What operations that hold the same weights agree on: all but the lengths along space and time."""
     inputs = tuple([(shape.kind, shape.channels) for shape in operation.inputs])
-    body = b"" if operation.body is None else operation.label
+    body = "" if operation.body is None else operation.body.hash
     return (operation.name, operation.version, operation.parameters, inputs, operation.weights, body)

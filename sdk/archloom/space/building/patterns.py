@@ -13,7 +13,7 @@ from functools import cached_property
 from archloom.space.graph import GraphNode
 from archloom.space.operations import Operation, Shape
 
-MAX_KEPT = 1_000_000  # instances in all patterns together
+MAX_KEPT = 200_000  # instances in all patterns together, some 200 bytes each
 MAX_STEPS = 2_000
 _TRIES = 60  # after so many a node's patterns must be of use
 _SHARE = 8  # to one try in so many
