@@ -49,8 +49,11 @@ def load_yaml(text: str) -> Any:
 
 
 def dump_yaml(value: Any) -> str:
-    """A YAML text that ``load_yaml`` reads back to an equal value."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+    """A YAML text that ``load_yaml`` reads back to an equal value; what nests nothing is on one line."""
+    text = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
+    return str(text)
 
 
 class _Dumper(yaml.SafeDumper):
