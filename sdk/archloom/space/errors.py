@@ -120,6 +120,8 @@ def show(value: object) -> str:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of about {int(value.bit_length() * 0.30103)} digits"
     if isinstance(value, (str, int, float)):
         text = repr(value)
         return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archloom.space.errors import Violation, mean, show, suggest
+from archloom.space.errors import SpaceError, Violation, mean, show, suggest
 
 MAX_VIOLATIONS = 100
 RESERVED = (
@@ -29,14 +29,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
 class FieldReader:
-    """Notes faults in ``violations`` and goes on; what it returns for a faulty field is a placeholder."""
+    """Notes faults in ``violations`` and goes on; what it returns for a faulty field is a placeholder.
+
+    Raises SpaceError once there are ``MAX_VIOLATIONS`` of them.
+    """
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
 
     def fault(self, path: str, message: str) -> None:
-        if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(Violation(path, message))
+        self.violations.append(Violation(path, message))
+        if len(self.violations) == MAX_VIOLATIONS:
+            raise SpaceError(self.violations)
 
     def fault_once(self, path: str, message: str) -> None:
         if all((v.field, v.message) != (path, message) for v in self.violations):

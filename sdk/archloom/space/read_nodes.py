@@ -211,13 +211,13 @@ class NodeReader(ValueReader):
         if isinstance(data, (list, tuple)):
             self.fault(path, "expected a map of options, name: node, found a list")
             return ()
+        self.limit(len(data) if isinstance(data, Mapping) else 0, path)
         options = self.mapping(data, path, None) or {}
         if not options and isinstance(data, Mapping):
             self.fault(path, "a choice needs at least one option")
         for name in options:
             if not _OPTION.fullmatch(name):
                 self.fault(f"{path}.{name}", "an option's name consists of letters, digits and underscores")
-        self.limit(len(options), path)
         return tuple((name, self.node(node, f"{path}.{name}", depth + 1)) for name, node in options.items())
 
     def repeat(self, fields: Mapping[str, Any], path: str, depth: int, common: Mapping[str, Any]) -> Node:

@@ -24,6 +24,7 @@ from archloom.space.read_fields import FieldReader
 from archloom.space.tree import Bindings, Value
 
 MAX_VALUES = 10_000
+MAX_NAMES = 1_000
 
 _VARIABLES = (
     "cin",
@@ -54,6 +55,9 @@ class ValueReader(FieldReader):
         """name -> value, in order."""
         if not isinstance(data, Mapping):
             self.fault(path, f"expected a map, name: value, found {show(data)}")
+            return ()
+        if len(data) > MAX_NAMES:
+            self.fault(path, f"expected at most {MAX_NAMES} names, found {len(data)}")
             return ()
         fields = self.mapping(data, path, None) or {}
         for name in fields:

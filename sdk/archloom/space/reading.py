@@ -21,6 +21,7 @@ from archloom.space.tree import KINDS, InputPort, Node, SpaceTree, Value
 _TOP = ("name", "description", "let", "input", "parts", "body", "output", "recipe", "constraints")
 MAX_INPUTS = 32
 MAX_PARTS = 1_000
+MAX_CONSTRAINTS = 100
 _EXAMPLE = "such as x: {kind: image, shape: [3, 32, 32]}"
 
 
@@ -79,10 +80,11 @@ def _outputs(reader: ValueReader, data: object) -> tuple[str, ...]:
 
 
 def _constraints(reader: ValueReader, data: object) -> tuple[Expression, ...]:
-    found = [
-        reader.expression(text, f"constraints[{number}]")
-        for number, text in enumerate(reader.items(data, "constraints"))
-    ]
+    items = reader.items(data, "constraints")
+    if len(items) > MAX_CONSTRAINTS:
+        reader.fault("constraints", f"expected at most {MAX_CONSTRAINTS}, found {len(items)}")
+        items = []
+    found = [reader.expression(text, f"constraints[{number}]") for number, text in enumerate(items)]
     return tuple(constraint for constraint in found if constraint is not None)
 
 
