@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from archloom.space import Space, SpaceError, load_yaml, operation_specs
 from archloom.space.operations import COMPOSITES
+from archloom.v1 import space_pb2, space_service_pb2
 from followed_page import DOCS, Block, blocks, commands, python, save_spaces
+from google.protobuf import json_format
 
 PAGES = DOCS / "spaces"
 
@@ -94,3 +97,20 @@ def test_the_list_of_operations_is_up_to_date_and_whole() -> None:
     for name, spec in operation_specs().items():
         assert (f"### {name}\n" in text or f"| `{name}` |" in text) is not spec.internal, name
     assert all(f"### {name}\n" in text for name in COMPOSITES)
+
+
+def test_the_message_for_node_is_the_space_in_yaml() -> None:
+    by_language = {block.language: block.text for block in blocks(PAGES / "from-node.md")}
+    space = Space.from_yaml(by_language["yaml"])
+    assert Space.from_proto(json_format.Parse(by_language["json"], space_pb2.Space())) == space
+    assert by_language["text"].startswith(f"{space.size()} architectures")
+
+
+def test_the_program_for_node_calls_what_there_is() -> None:
+    program = "".join(block.text for block in blocks(PAGES / "from-node.md") if block.language == "js")
+    service = space_service_pb2.DESCRIPTOR.services_by_name["SpaceService"]
+    called = set(re.findall(r'call\("(\w+)"', program))
+    assert len(called) == 5
+    assert called <= set(service.methods_by_name)
+    for name, request in re.findall(r'call\("(\w+)", \{ (\w+)', program):
+        assert request in service.methods_by_name[name].input_type.fields_by_name
