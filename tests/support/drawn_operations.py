@@ -20,15 +20,6 @@ from archloom.space.operations import (
 _TRIES = 3_000
 
 
-def usable() -> list[str]:
-    """The built-in operations that a layer may name."""
-    return [
-        name
-        for name, spec in operation_specs().items()
-        if not spec.internal and not spec.opaque and not spec.builder
-    ]
-
-
 def draw_operation(name: str, kind: str, rng: Random, **fixed: Any) -> Operation:
     """An operation on a first input of a kind; ``fixed`` are the parameters not left to chance."""
     spec = operation_specs()[name]

@@ -123,3 +123,23 @@ def test_an_opaque_operation_may_be_a_choice() -> None:
     graphs = [space.graph(architecture) for architecture in space.enumerate()]
     assert sorted(len(graph.opaque) for graph in graphs) == [0, 1]
     assert graphs[0].hash != graphs[1].hash
+
+
+def test_beside_another_operation_each_takes_its_own_parameters() -> None:
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "image", "shape": [6, 5, 4]}},
+            "body": {
+                "name": "maybe",
+                "layer": {"choice": ["opaque_declared", "conv"]},
+                "scale": 2.0,
+                "out_channels": 3,
+                "k": 3,
+                "out": 3,
+            },
+        }
+    )
+    own, conv = (space.graph(architecture).nodes[-1] for architecture in space.enumerate())
+    assert own.params == {"scale": 2.0, "out_channels": 3}
+    assert own.shape == conv.shape == Shape("image", (3, 5, 4))
+    assert "scale" not in conv.params

@@ -9,11 +9,11 @@ import pytest
 from archloom.space import Architecture, OpSpec, Parameter, Shape, Space, SpaceError, register_spec
 from archloom.space.operations import (
     AXES,
+    BUILT_IN,
     COMPOSITES,
     Operation,
     OperationError,
     find,
-    layer_names,
     operation_specs,
     resolve,
 )
@@ -118,7 +118,7 @@ def test_an_unknown_operation_has_a_near_match() -> None:
         find("atention")
 
 
-@pytest.mark.parametrize("name", [*layer_names()])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_spec_is_well_formed(name: str) -> None:
     spec = operation_specs()[name]
     assert spec.summary.endswith(".")
@@ -140,7 +140,7 @@ def test_every_spec_is_well_formed(name: str) -> None:
 
 
 def test_parameters_and_composites_are_described() -> None:
-    for known in (*COMPOSITES.values(), *(operation_specs()[name] for name in layer_names())):
+    for known in (*COMPOSITES.values(), *(operation_specs()[name] for name in BUILT_IN)):
         assert known.summary
         assert all(each.summary for each in known.parameters), known.name
 

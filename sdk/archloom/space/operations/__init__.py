@@ -29,10 +29,14 @@ from archloom.space.operations.registry import (
 from archloom.space.operations.resolving import Operation, resolve
 from archloom.space.operations.spec import AXES, OperationError, OpSpec, Parameter, Shape
 
+BUILT_IN = tuple(layer_names())
+"""The operations that a layer may name in every installation."""
+
 __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_NAMES",
     "AXES",
+    "BUILT_IN",
     "COMPOSITES",
     "MERGES",
     "NORMS",

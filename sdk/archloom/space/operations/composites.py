@@ -94,5 +94,5 @@ def _stands_for(layer: LayerNode, name: str) -> Node:
         return COMPOSITES[name].expand(layer)
     spec = operation_specs()[name]
     known = {*spec.by_name, *(("norm", "activation") if spec.follows else ())}
-    parameters = tuple((key, each) for key, each in layer.parameters if key in known or spec.opaque)
+    parameters = tuple((key, each) for key, each in layer.parameters if key in known or spec.open)
     return LayerNode(operation=name, parameters=parameters, name=layer.name, where=layer.where)
