@@ -56,7 +56,7 @@ class Node:
 
     @cached_property
     def reach(self) -> int:
-        """How many of the newest tensors it reads; 0 where it reads or names tensors by name, here or below."""
+        """How many of the newest tensors it reads; 0 where it reads or names one by name, here or below."""
         if self.tensor or self.sources or isinstance(self, MapNode):
             return 0
         if isinstance(self, ScanNode):  # what is named inside stays inside
