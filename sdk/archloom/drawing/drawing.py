@@ -13,7 +13,7 @@ from archloom.drawing.svg import paint
 from archloom.drawing.words import counted
 from archloom.space import Graph
 
-MOST_LAYERS = 5_000
+MOST_LAYERS = 3_000
 """More are not drawn."""
 
 
@@ -54,9 +54,8 @@ def draw_picture(
 
 def _painted(picture: Picture, title: str, lines: Sequence[str], unfold: bool, engine: str) -> str:
     if len(picture.layers) > MOST_LAYERS:
-        raise DrawingUnavailable(
-            f"the network has {len(picture.layers):,} layers; {MOST_LAYERS:,} can be drawn"
-        )
+        found = f"the network has {len(picture.layers):,} layers"
+        raise DrawingUnavailable(f"{found}: at most {MOST_LAYERS:,} are drawn")
     scene = scene_of(picture, engine_named(engine), unfold)
     return paint(scene, title, lines, described(picture))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from random import Random
 
@@ -80,3 +81,14 @@ def test_a_broken_file_and_a_foreign_architecture(tmp_path: Path, capsys: pytest
     path.write_text('{"stem.k": 3}')
     assert draw("mlp", str(path)) == 1
     assert "stem.k: is no decision of this space" in capsys.readouterr().err
+
+
+def test_without_an_engine_it_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "graphlay", None)
+    assert main(["spaces", "draw", "mlp"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "put graphviz's dot on PATH, or pip install 'archloom[drawing]'" in said.err

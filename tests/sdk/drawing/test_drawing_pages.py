@@ -11,7 +11,8 @@ from random import Random
 from xml.etree import ElementTree
 
 import pytest
-from archloom.drawing import draw, draw_picture
+from archloom.drawing import DrawingUnavailable, draw, draw_picture
+from archloom.drawing.drawing import MOST_LAYERS
 from archloom.drawing.metrics import shorten, text_width
 from archloom.drawing.picture import Layer, Picture
 from archloom.drawing.theme import DARK, LIGHT, Theme
@@ -248,3 +249,11 @@ def test_texts_are_measured_and_shortened() -> None:
 )
 def test_numbers_are_short(number: int, text: str) -> None:
     assert counted(number) == text
+
+
+def test_what_is_too_large_is_refused() -> None:
+    layers = [Layer("input", (), (), "x", "vector", (4,))]
+    layers += [Layer("relu", (), (place,), f"l{place}", "vector", (4,)) for place in range(MOST_LAYERS)]
+    picture = Picture(tuple(layers), (("x", 0),), (("y", MOST_LAYERS),), 0, 0)
+    with pytest.raises(DrawingUnavailable, match="has 3,001 layers: at most 3,000 are drawn"):
+        draw_picture(picture, title="large", engine="graphlay")
