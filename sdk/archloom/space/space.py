@@ -238,6 +238,10 @@ class Space:
             raise SpaceError(faults)
 
     def _undecided(self, given: Mapping[str, Constant]) -> list[Violation]:
+        whole: choices.Decisions = {}
+        self._choices.complete(given, None, whole)  # what is reachable and in its domain stays as it is
+        if len(whole) == len(given) and all(whole.get(path) is value for path, value in given.items()):
+            return []
         seen: set[str] = set()
         faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]
         return faults + [Violation(path, self._unreachable(path)) for path in given if path not in seen]
