@@ -25,12 +25,18 @@ _ACTIVATIONS = {
     "silu": "silu",
     "mish": "mish",
     "selu": "selu",
+    "leaky_relu": "leaky_relu",
+    "elu": "elu",
+    "celu": "celu",
+    "softplus": "softplus",
     "hardswish": "hard_swish",
     "hardsigmoid": "hard_sigmoid",
     "softsign": "softsign",
     "tanh": "tanh",
     "sigmoid": "sigmoid",
 }
+_SETTINGS = {"alpha": 1.0, "negative_slope": 0.01, "approximate": "none", "beta": 1, "threshold": 20}
+"""Of activations; spaces have these alone."""
 _MERGES = {"add": "sum", "iadd": "sum", "add_": "sum", "mul": "mul", "imul": "mul", "mul_": "mul"}
 _MERGES |= {"maximum": "maximum"}
 _SAME = ("contiguous", "clone", "to", "float", "type_as", "detach")
@@ -62,9 +68,11 @@ def read_function(reader: Reader, n: fx.Node, result: Any) -> Any:
 
 def activation(reader: Reader, n: fx.Node, operation: str, taken: Taken, written: bool = False) -> Taken:
     if written:
-        settings = set(n.kwargs) - {"inplace", "input"}
-        if settings or len(n.args) > 1:
-            raise OperationError(f"{operation} is known without settings alone")
+        for name, value in n.kwargs.items():
+            if name not in ("inplace", "input") and _SETTINGS.get(name, value) != value:
+                raise OperationError(f"{name} is {_SETTINGS[name]!r} in spaces, here it is {value!r}")
+        if len(n.args) > 1:
+            raise OperationError(f"name the settings of {operation}, such as alpha=1.0")
     return reader.layer(n, operation, {}, (taken,), taken.view)
 
 
@@ -203,6 +211,9 @@ def _merged(reader: Reader, n: fx.Node, operation: str, result: Tensor) -> Taken
 
 
 def _both(reader: Reader, n: fx.Node, operation: str, one: Taken, other: Taken) -> Taken:
+    turned = one.shape.kind == other.shape.kind == "seq" and one.shape.dims == other.shape.dims[::-1]
+    if turned and one.view != other.view:  # the same axes in torch
+        other = reader.as_view(n, other, one.view)
     if one.shape == other.shape:
         if one.view != other.view and one.shape.kind != "vector":
             other = reader.as_view(n, other, one.view)

@@ -7,6 +7,7 @@ to be guessed again.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -49,8 +50,9 @@ class Reader(fx.Interpreter):
 
         if n.op == "placeholder":
             result = super().run_node(n)
-            number = -1 - list(self.traced.inputs).index(n.target)  # type: ignore[arg-type]
-            self.known[n] = Taken(number, self.traced.shape(number))
+            if n.target in self.traced.inputs:  # others have their defaults
+                number = -1 - list(self.traced.inputs).index(str(n.target))
+                self.known[n] = Taken(number, self.traced.shape(number))
             return result
         if n.op == "output":
             self.outputs(n.args[0])
@@ -201,7 +203,7 @@ def trace(module: nn.Module, inputs: Mapping[str, Shape], opaque: Mapping[str, s
     try:
         tensors = {name: example(shape) for name, shape in inputs.items()}
         try:
-            graph = _Tracer(opaque).trace(module)
+            graph = _Tracer(opaque).trace(module, _defaults(module, len(inputs)))
         except Exception as error:
             kind = type(module).__name__
             hint = "take the part at fault as a whole (opaque), or write it without branches on tensors"
@@ -215,6 +217,12 @@ def trace(module: nn.Module, inputs: Mapping[str, Shape], opaque: Mapping[str, s
             return _named(Reader(program, renamed, opaque).read(tensors), list(inputs))
     finally:
         module.train(training)
+
+
+def _defaults(module: nn.Module, given: int) -> dict[str, Any]:
+    """Arguments of forward that have a default, after those that are given."""
+    rest = list(inspect.signature(module.forward).parameters.values())[given:]
+    return {each.name: each.default for each in rest if each.default is not each.empty}
 
 
 def _named(traced: Traced, names: list[str]) -> Traced:
