@@ -127,3 +127,21 @@ def test_the_mode_of_the_module_stays_its_own() -> None:
     with pytest.raises(ImportFailed):
         Imported(module, {"x": "image:3x32x32", "scale": "vector:1", "more": "vector:1"})
     assert module.training
+
+
+class DropPath(nn.Module):
+    """By this name and ``drop_prob`` timm's is known."""
+
+    def __init__(self, drop_prob: float) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if not self.training else x * (torch.rand(len(x), 1) > self.drop_prob)
+
+
+def test_stochastic_depth_is_known_by_its_name() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), DropPath(0.2), nn.Dropout(0.0), DropPath(0.0), nn.Identity())
+    text = Imported(module, {"x": "vector:4"}).space().to_yaml()
+    assert text.count("layer:") == 2
+    assert "layer: drop_path, p: 0.2" in text
