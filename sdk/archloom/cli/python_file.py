@@ -33,6 +33,9 @@ def write_python(
         chosen = _architecture(space, architecture)
         title = f"Space {space.name or Path(source).stem}"
     else:
+        if Path(source).suffix.lower() in (".yaml", ".yml", ".json"):
+            message = f"which architecture of {source}? Give its decisions as JSON, or a file of them"
+            raise InvalidInput([Violation("ARCHITECTURE", message)])
         space, chosen, title, known = _of_experiment(source, trial)
         classes = known if classes is None else classes
     graph = space.graph(chosen, classes)

@@ -97,6 +97,8 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capfd: pytest.CaptureFix
     assert "No such file" in capfd.readouterr().err
     assert main(["export", "mlp", "{}", "--format", "python"]) == 1
     assert "is not decided" in capfd.readouterr().err
+    assert main(["export", "space.yaml", "--format", "python"]) == 1
+    assert "which architecture of space.yaml?" in capfd.readouterr().err
     assert main(["export", "mlp", "{}"]) == 1
     assert "--format python" in capfd.readouterr().err
 
