@@ -81,6 +81,9 @@ class Drawing:
 def read(svg: str) -> Drawing:
     """The drawing, which must be well-formed XML."""
     root = ElementTree.fromstring(svg)
+    for element in root.iter():
+        if "class" in element.attrib:
+            element.set("class", element.get("class", "").replace("al-", ""))
     _, _, width, height = map(float, root.get("viewBox", "").split())
     found = Drawing(root, [], [], width, height)
     for child in root.findall(f"{SVG}g"):

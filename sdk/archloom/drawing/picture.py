@@ -104,7 +104,7 @@ def picture_of(graph: Graph) -> Picture:
     layers = []
     for node in graph.nodes:
         operation = node.operation
-        body: Graph | None = getattr(operation, "body", None)
+        body = operation.body
         layers.append(
             Layer(
                 node.op,

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from archloom.drawing.items import BAR, HEADER, MARK, Item, Scene, Text, Way
 from archloom.drawing.metrics import text_width
-from archloom.drawing.theme import NAME, style
+from archloom.drawing.theme import NAME, classes, style
 from archloom.drawing.words import FAMILIES, FAMILY_TITLES, printable
 
 _MARGIN = 20.0
@@ -81,22 +81,24 @@ def _way(parent: Element, way: Way) -> None:
         last = end if is_last else last
         if last > stop:
             path += f"V{_n(last)}"
-    SubElement(parent, "path", {"class": f"edge {way.status}".rstrip(), "d": path})
+    SubElement(parent, "path", {"class": classes(f"edge {way.status}"), "d": path})
     if way.arrow:
         x, y = way.pieces[-1][0], way.pieces[-1][2]
         head = f"M{_n(x)} {_n(y)}l-3.6 -7q3.6 1.6 7.2 0z"
-        SubElement(parent, "path", {"class": f"tip {way.status}".rstrip(), "d": head})
+        SubElement(parent, "path", {"class": classes(f"tip {way.status}"), "d": head})
 
 
 def _item(parent: Element, item: Item, depth: int) -> None:
     group = SubElement(
-        parent, "g", {"class": item.kind, "transform": f"translate({_n(item.x)} {_n(item.y)})"}
+        parent, "g", {"class": classes(item.kind), "transform": f"translate({_n(item.x)} {_n(item.y)})"}
     )
     if item.tip:
         SubElement(group, "title").text = item.tip
     if item.kind == "port":
         y = item.height - 4.5 if item.status == "top" else 4.5
-        SubElement(group, "circle", {"class": "dot", "cx": _n(item.width / 2), "cy": _n(y), "r": "3.2"})
+        SubElement(
+            group, "circle", {"class": classes("dot"), "cx": _n(item.width / 2), "cy": _n(y), "r": "3.2"}
+        )
     elif item.kind == "cluster":
         _cluster(group, item, depth)
     elif item.kind == "mention":
@@ -124,7 +126,7 @@ def _cluster(group: Element, item: Item, depth: int) -> None:
     _rect(group, f"panel depth{depth % 2}", 0, 0, item.width, item.height, 7)
     w, r = item.width, 7
     shape = f"M0 {_n(HEADER)}V{r}Q0 0 {r} 0H{_n(w - r)}Q{_n(w)} 0 {_n(w)} {r}V{_n(HEADER)}z"
-    SubElement(group, "path", {"class": f"panel head{depth % 2}", "d": shape})
+    SubElement(group, "path", {"class": classes(f"panel head{depth % 2}"), "d": shape})
     if item.status:
         _rect(group, f"box {item.status}", 0, 0, item.width, item.height, 7).set("fill", "none")
     if item.inner is not None:
@@ -138,7 +140,7 @@ def _stack(group: Element, item: Item) -> None:
     for number, strip in enumerate(item.strips):
         if number:
             y = _n(strip.y + 0.5)
-            line = {"class": "rule", "x1": _n(BAR), "x2": _n(item.width), "y1": y, "y2": y}
+            line = {"class": classes("rule"), "x1": _n(BAR), "x2": _n(item.width), "y1": y, "y2": y}
             SubElement(group, "line", line)
         _rect(group, f"bar-{strip.family}", 2, strip.y + 2, 3.5, strip.height - 3, 1.7)
     if item.status:
@@ -160,12 +162,14 @@ def _rect(
 ) -> Element:
     sizes = {"x": x, "y": y, "width": width, "height": height, "rx": radius}
     return SubElement(
-        parent, "rect", {"class": kind, **{name: _n(value) for name, value in sizes.items() if value}}
+        parent,
+        "rect",
+        {"class": classes(kind), **{name: _n(value) for name, value in sizes.items() if value}},
     )
 
 
 def _text(parent: Element, text: Text) -> None:
-    attributes = {"class": text.kind, "x": _n(text.x), "y": _n(text.y), "font-size": _n(text.size)}
+    attributes = {"class": classes(text.kind), "x": _n(text.x), "y": _n(text.y), "font-size": _n(text.size)}
     if text.bold:
         attributes["font-weight"] = "bold"
     if text.anchor != "start":
@@ -236,7 +240,9 @@ def _draw_legend(
     places: Sequence[tuple[float, float, float]],
     top: float,
 ) -> None:
-    group = SubElement(parent, "g", {"class": "legend", "transform": f"translate({_n(_MARGIN)} {_n(top)})"})
+    group = SubElement(
+        parent, "g", {"class": classes("legend"), "transform": f"translate({_n(_MARGIN)} {_n(top)})"}
+    )
     for (name, words), (x, y, _) in zip(entries, places, strict=True):
         if name in _SIGNS:
             _sign(group, name, x, y)

@@ -4,6 +4,7 @@ they stand on (WCAG 2.2, level AA); a test reckons it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from archloom.drawing.words import FAMILIES
 
 FONT = 'Helvetica, Arial, "Liberation Sans", sans-serif'
 NAME = "archloom-drawing"
+_PREFIX = "al-"
 
 
 @dataclass(frozen=True)
@@ -68,47 +70,52 @@ DARK = Theme(
 
 def style() -> str:
     """The style sheet: light, and dark where the viewer asks for it."""
-    return "\n".join([_SHAPES, *_rules(LIGHT), "@media (prefers-color-scheme:dark){", *_rules(DARK), "}"])
+    return "\n".join([*_SHAPES, *_rules(LIGHT), "@media (prefers-color-scheme:dark){", *_rules(DARK), "}"])
 
 
-_SHAPES = f"""
-.{NAME} text{{font-family:{FONT};stroke:none}}
-.{NAME} .edge{{fill:none;stroke-width:1.4}}
-.{NAME} .box,.{NAME} .panel,.{NAME} .card{{stroke-width:1}}
-.{NAME} .edge.added,.{NAME} .edge.removed{{stroke-width:2.4}}
-.{NAME} .removed{{stroke-dasharray:6 4}}
-.{NAME} .sign,.{NAME} .tip.removed{{stroke-dasharray:none}}
-.{NAME} .box.added,.{NAME} .box.removed,.{NAME} .box.changed{{stroke-width:2.4}}
-.{NAME} .box.changed{{stroke-dasharray:1.5 3;stroke-linecap:round}}
-""".strip()
+def classes(words: str) -> str:
+    """The names of classes as they stand in a drawing: its own, whatever page it is put in."""
+    return " ".join(f"{_PREFIX}{word}" for word in words.split())
+
+
+def _rule(selectors: str, properties: str) -> str:
+    """Selectors such as ".box,text.badge", for elements of a drawing."""
+    own = re.sub(r"\.(?=[a-z])", f".{_PREFIX}", selectors)
+    return ",".join(f".{NAME} {selector}" for selector in own.split(",")) + f"{{{properties}}}"
+
+
+_SHAPES = (
+    _rule("text", f"font-family:{FONT};stroke:none"),
+    _rule(".edge", "fill:none;stroke-width:1.4"),
+    _rule(".box,.panel,.card", "stroke-width:1"),
+    _rule(".edge.added,.edge.removed", "stroke-width:2.4"),
+    _rule(".removed", "stroke-dasharray:6 4"),
+    _rule(".sign,.tip.removed", "stroke-dasharray:none"),
+    _rule(".box.added,.box.removed,.box.changed", "stroke-width:2.4"),
+    _rule(".box.changed", "stroke-dasharray:1.5 3;stroke-linecap:round"),
+)
 
 
 def _rules(theme: Theme) -> list[str]:
-    def rule(selector: str, **properties: str) -> str:
-        inside = ";".join(f"{name}:{value}" for name, value in properties.items())
-        return f".{NAME} {selector}{{{inside}}}"
-
     rules = [
-        rule(".paper", fill=theme.paper),
-        rule("text", fill=theme.ink),
-        rule(f".soft,.{NAME} .foot", fill=theme.soft),
-        rule(".edge", stroke=theme.edge),
-        rule(f".tip,.{NAME} .dot", fill=theme.edge),
-        rule(f".box,.{NAME} .panel,.{NAME} .card", stroke=theme.line),
-        rule(".rule", stroke=theme.line),
-        rule(".bare", fill=theme.paper),
-        rule(".badge", fill=theme.badge),
-        rule("text.badge", fill=theme.on_badge),
-        rule("text.sign", fill=theme.paper),
+        _rule(".paper,.bare", f"fill:{theme.paper}"),
+        _rule("text", f"fill:{theme.ink}"),
+        _rule(".soft,.foot", f"fill:{theme.soft}"),
+        _rule(".edge", f"stroke:{theme.edge}"),
+        _rule(".tip,.dot", f"fill:{theme.edge}"),
+        _rule(".box,.panel,.card,.rule", f"stroke:{theme.line}"),
+        _rule(".badge", f"fill:{theme.badge}"),
+        _rule("text.badge", f"fill:{theme.on_badge}"),
+        _rule("text.sign", f"fill:{theme.paper}"),
+        _rule("text.change", f"fill:{theme.changed}"),
     ]
     for depth in (0, 1):
-        rules.append(rule(f".depth{depth}", fill=theme.clusters[depth]))
-        rules.append(rule(f".head{depth}", fill=theme.heads[depth]))
+        rules.append(_rule(f".depth{depth}", f"fill:{theme.clusters[depth]}"))
+        rules.append(_rule(f".head{depth}", f"fill:{theme.heads[depth]}"))
     for family in FAMILIES:
-        rules.append(rule(f".fill-{family}", fill=theme.fills[family]))
-        rules.append(rule(f".bar-{family}", fill=theme.bars[family]))
+        rules.append(_rule(f".fill-{family}", f"fill:{theme.fills[family]}"))
+        rules.append(_rule(f".bar-{family}", f"fill:{theme.bars[family]}"))
     for status, colour in (("added", theme.added), ("removed", theme.removed), ("changed", theme.changed)):
-        rules.append(rule(f".box.{status},.{NAME} .edge.{status}", stroke=colour))
-        rules.append(rule(f".tip.{status},.{NAME} .sign.{status}", fill=colour))
-    rules.append(rule("text.change", fill=theme.changed))
+        rules.append(_rule(f".box.{status},.edge.{status}", f"stroke:{colour}"))
+        rules.append(_rule(f".tip.{status},.sign.{status}", f"fill:{colour}"))
     return rules

@@ -204,7 +204,7 @@ def test_the_drawing_marks_by_colour_sign_and_line() -> None:
     assert classes["box removed"] == 1
     assert classes["edge removed"] == 2
     assert classes["edge added"] == 1
-    assert ".removed{stroke-dasharray" in drawn
+    assert ".al-removed{stroke-dasharray:6 4}" in drawn
 
 
 def test_a_difference_folds_too() -> None:

@@ -154,6 +154,16 @@ def test_nothing_runs_and_nothing_is_loaded() -> None:
     assert not drawn.startswith("<?")
 
 
+def test_its_classes_are_its_own() -> None:
+    """A page's style for .soft or .card must not reach it, nor its style the page."""
+    drawn = draw(graph_of("resnet"), engine="graphlay")
+    used = {name for names in re.findall(r'class="([^"]*)"', drawn) for name in names.split()}
+    assert all(name.startswith("al-") for name in used - {"archloom-drawing"})
+    style = ElementTree.fromstring(drawn).findtext(f"{SVG}style", "")
+    for selectors in re.findall(r"^([^@{}\n]+)\{", style, re.MULTILINE):
+        assert all(each.startswith(".archloom-drawing ") for each in selectors.split(","))
+
+
 def test_strange_names_make_well_formed_xml() -> None:
     odd = "a<b>&\"'\x00\x1b[31m\u202e ]]>"
     layers = (
