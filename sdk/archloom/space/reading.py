@@ -97,6 +97,7 @@ def _inputs(reader: ValueReader, data: object) -> tuple[InputPort, ...]:
         reader.fault(
             "input", f"expected 1 to {MAX_INPUTS} inputs, name: {{kind, shape}}, found {len(fields)}"
         )
+        return ()
     if {"kind", "shape"} & fields.keys() and not any(isinstance(port, Mapping) for port in fields.values()):
         reader.fault("input", f"expected inputs by name, {_EXAMPLE}")
         return ()

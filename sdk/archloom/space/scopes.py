@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from archloom.space.choices import EMPTY, Leaf, Tree, branch, flat, together
 from archloom.space.domains import Divisors, Domain, Literal
@@ -68,37 +69,60 @@ class Scopes:
 
         Each variable may read the ones before it; arguments are read ``outside``, by the variables there.
         """
-        if not let:
-            return inner(known)
-        (name, value), rest = let[0], let[1:]
-        if outside is None:
-            # A name that is read by a later variable which is structural is structural too.
-            for later, other in reversed(rest):
-                if isinstance(other, Divisors):
-                    structural |= other.of.names
-                elif later in structural and isinstance(other, Expression):
-                    structural |= other.names
-        place = below(path, name)
-        hidden = {key: item for key, item in known.items() if key != name}
-        readable = known if outside is None else outside
+        deciding = _deciding(let, structural, outside is None)
+        self.check_ways(let, deciding, path)
+        leaves: list[Tree] = []
+        inside = dict(known)
+        for number, (name, value) in enumerate(let):
+            place = below(path, name)
+            readable = inside if outside is None else outside
+            settled: dict[str, Literal] = {}
+            if isinstance(value, Domain):
+                domain = self.domain(value, place, readable)
+                if domain is None:
+                    return EMPTY
+                self.made += 1
+                if deciding[number] and domain.count is not None and domain.count > 1:
+                    inside.pop(name, None)
+                    further = partial(self.further, let[number:], path, structural, inside, inner, outside)
+                    return self.all((*leaves, self.branches(place, domain, further)), place)
+                leaves.append(Leaf(place, domain))
+                if deciding[number] and domain.count == 1:
+                    settled = {name: domain.at(0)}
+            elif isinstance(value, Expression):
+                try:
+                    settled = {name: value.evaluate(readable)} if value.names <= readable.keys() else {}
+                except ExpressionError as error:
+                    return self.fault(place, str(error))
+            else:
+                settled = {name: value}
+            inside.pop(name, None)
+            inside.update(settled)
+        tree = inner(inside)
+        return self.all((*leaves, tree), path or "let") if leaves else tree
 
-        def further(settled: Known) -> Tree:
-            return self.scope(rest, path, structural, {**hidden, **settled}, inner, outside)
+    def further(
+        self,
+        let: Bindings,
+        path: str,
+        structural: frozenset[str],
+        known: Known,
+        inner: Inner,
+        outside: Known | None,
+        chosen: Literal,
+    ) -> Tree:
+        """The rest of a scope, where the first of these variables has a value."""
+        return self.scope(let[1:], path, structural, {**known, let[0][0]: chosen}, inner, outside)
 
-        if isinstance(value, Domain):
-            domain = self.domain(value, place, readable)
-            if domain is None:
-                return EMPTY
-            self.made += 1
-            if name not in structural or domain.count is None:
-                return self.all((Leaf(place, domain), further({})), place)
-            return self.branches(place, domain, lambda chosen: further({name: chosen}))
-        if isinstance(value, Expression):
-            try:
-                return further({name: value.evaluate(readable)} if value.names <= readable.keys() else {})
-            except ExpressionError as error:
-                return self.fault(place, str(error))
-        return further({name: value})
+    def check_ways(self, let: Bindings, deciding: Sequence[bool], path: str) -> None:
+        """Whether what is inside would be compiled too often, once for each combination of variables."""
+        ways = 1
+        for (name, value), decides in zip(let, deciding, strict=True):
+            if decides and isinstance(value, Domain):
+                ways *= value.count or 1
+            if ways > MAX_TREE:
+                found = f"decides, with those before it, which decisions exist, in more than {MAX_TREE} ways"
+                raise self.stop(below(path, name), found)
 
     def branches(self, place: str, domain: Domain, inside: Callable[[Literal], Tree]) -> Tree:
         """A decision by whose value others exist or not."""
@@ -133,6 +157,21 @@ class Scopes:
         self.made += 1
         domain = self.domain(value, path, known)
         return EMPTY if domain is None else Leaf(path, domain)
+
+
+def _deciding(let: Bindings, structural: frozenset[str], chained: bool) -> list[bool]:
+    """Which of these variables decide which decisions exist: what is structural inside, and what a later one
+    that is structural reads (if they may read each other).
+    """
+    names = set(structural)
+    found: list[bool] = []
+    for name, value in reversed(let):
+        found.append(name in names)
+        if chained and isinstance(value, Divisors):
+            names |= value.of.names
+        elif chained and name in names and isinstance(value, Expression):
+            names |= value.names
+    return found[::-1]
 
 
 def _by_part(tree: Tree) -> dict[str, set[Shared]]:

@@ -213,3 +213,25 @@ def test_faults_are_not_listed_without_end() -> None:
     with pytest.raises(SpaceError) as caught:
         read_space({"input": INPUT, "body": {"sequence": [{"layer": "rellu"}] * 10_000}})
     assert len(caught.value.violations) == 100
+
+
+def counted(names: int, values: int) -> Data:
+    """Variables which decide together whether a decision exists."""
+    let = {f"v{n}": {"int": [1, values]} for n in range(names)}
+    return {"input": INPUT, "let": let, "body": {**CONV, "when": f"{' + '.join(let)} > 3"}}
+
+
+@pytest.mark.parametrize("data", [counted(2, 1_000), counted(18, 2), counted(150, 9)])
+def test_variables_that_decide_too_much_together_are_refused(data: Data) -> None:
+    assert "which decisions exist, in more than 200000 ways" in refused(data)
+
+
+def test_variables_that_decide_much_together_are_handled() -> None:
+    space = Space.from_dict(counted(5, 3))
+    assert space.size() == 2 * 3**5  # the sum is never 3 or less
+
+
+def test_a_thousand_variables_are_handled() -> None:
+    let: Data = {"v0": 1} | {f"v{n}": f"=v{n - 1}" for n in range(1, 999)} | {"last": {"choice": [1, 2]}}
+    space = Space.from_dict({"input": INPUT, "let": let, "body": {**CONV, "out": "=v998 + last"}})
+    assert space.size() == 4
