@@ -114,9 +114,13 @@ def space_data() -> st.SearchStrategy[Data]:
 
 def _space(data: Data) -> Space | None:
     try:
-        return Space.from_dict(data)
+        space = Space.from_dict(data)
+        if space.tree.constraints:
+            space.sample(Random(0))
+            space.sample(Random(0), "architectures")
     except SpaceError:
         return None
+    return space
 
 
 def spaces() -> st.SearchStrategy[Space]:
