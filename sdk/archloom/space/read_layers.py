@@ -107,6 +107,8 @@ def _check(reader: ValueReader, operation: str, key: str, value: Value, path: st
 
 def _instead(key: str, known: Iterable[str]) -> str:
     """What to write in place of a parameter that there is not."""
+    if ":" in key:
+        return "; write a space after the colon"
     if set(key) & set("()=*+/<>, "):
         return "; an expression with a comma inside { } or [ ] needs quotes"
     return suggest(key, known) or "; it takes none"

@@ -31,6 +31,7 @@ _WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FIRST = frozenset("-+.0123456789~nNtTfF")
 _TAG = "tag:yaml.org,2002:"
+_LINE_ENDS = frozenset("\r\x85\u2028\u2029")
 _MERGE = object()
 """The key ``<<``, unquoted."""
 
@@ -59,6 +60,13 @@ def dump_yaml(value: Any) -> str:
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+    def text(self, data: str) -> yaml.ScalarNode:
+        """A text; with a line's end of another kind in it, it is written with escapes."""
+        return self.represent_scalar(f"{_TAG}str", data, style='"' if set(data) & _LINE_ENDS else None)
+
+
+_Dumper.add_representer(str, _Dumper.text)
 
 
 for _kind, _pattern in (("int", _INTEGER), ("float", _FLOAT)):  # so that the texts '1e-4' and '08' are quoted

@@ -207,7 +207,25 @@ _JUNK = st.recursive(
         st.lists(inner, max_size=3),
         st.dictionaries(
             st.sampled_from(
-                ["layer", "sequence", "choice", "repeat", "cell", "count", "body", "k", "int", "let", "ops"]
+                [
+                    "layer",
+                    "sequence",
+                    "choice",
+                    "repeat",
+                    "cell",
+                    "count",
+                    "body",
+                    "k",
+                    "int",
+                    "let",
+                    "ops",
+                    "as",
+                    "from",
+                    "use",
+                    "scan",
+                    "map",
+                    "over",
+                ]
             ),
             inner,
             max_size=3,

@@ -71,9 +71,11 @@ def _graph(walker: Walker, space: SpaceTree, classes: int | None) -> Graph:
 def _input(walker: Walker, port: InputPort, environment: Environment) -> Tensor:
     where = f"input.{port.name}"
     dims = [walker.value(size, where, where, environment, 0) for size in port.shape]
-    whole = tuple(int(size) for size in dims if isinstance(size, (int, float)) and size >= 1)
+    whole = tuple(
+        int(size) for size in dims if isinstance(size, (int, float)) and size >= 1 and size % 1 == 0
+    )
     if len(whole) != len(dims):
-        raise BuildError(f"{where}.shape", f"{dims} is no shape")
+        raise BuildError(f"{where}.shape", f"{dims} is no shape: sizes are whole numbers above 0")
     return walker.emit(walker.operation("input", (), (Shape(port.kind, whole),), where), (), where)
 
 
