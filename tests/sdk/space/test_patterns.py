@@ -6,9 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from archloom.space import Architecture, Graph, Space, load_preset, preset_names
+from archloom.space import Architecture, Graph, Space, SpaceError, load_preset, preset_names
 from archloom.space.building import Patterns, build_graph
 from archloom.space.building.patterns import Key, Pattern, Place
+from archloom.space.errors import BuildError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_spaces import spaces
@@ -31,14 +32,24 @@ def listing(graph: Graph) -> list[tuple[Any, ...]]:
 
 
 def assert_as_fresh(space: Space, seed: int, samples: int) -> None:
+    """Of draws and their neighbours; what does not fit together does not either way."""
     rng = Random(seed)
-    architecture = space.sample(rng)
+    drawn: dict[str, Any] = {}
     for number in range(samples):
-        fresh = walked(space, architecture)
-        assert listing(space.graph(architecture)) == listing(fresh)
-        architecture = (
-            space.mutate(architecture, rng) if number % 2 and space.size() > 1 else space.sample(rng)
-        )
+        given = drawn if number % 2 else {}
+        movable = [path for path, domain in space.choices.reachable(given) if domain.movable] if given else []
+        changed = rng.choice(movable) if movable else ""
+        kept = {path: value for path, value in given.items() if path != changed}
+        drawn = {}
+        space.choices.complete(kept, rng, drawn)
+        architecture = Architecture(drawn)
+        try:
+            fresh = walked(space, architecture)
+        except BuildError:
+            with pytest.raises(SpaceError):
+                space.graph(architecture)
+        else:
+            assert listing(space.graph(architecture)) == listing(fresh)
 
 
 @pytest.mark.parametrize("name", preset_names())
