@@ -125,4 +125,5 @@ def show(value: object) -> str:
     if isinstance(value, (str, int, float)):
         text = repr(value)
         return text if len(text) <= 60 else f"{text[:57]}..."
-    return f"a {type(value).__name__}"
+    name = type(value).__name__.lower()
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

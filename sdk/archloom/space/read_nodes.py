@@ -274,7 +274,10 @@ class NodeReader(ValueReader):
         if data == "dense":
             return None
         if not isinstance(data, Mapping):
-            self.fault(path, f"expected dense or {{k: ..., distinct: ...}}, found {show(data)}")
+            self.fault(
+                path,
+                f"expected dense or {{k: ..., distinct: ...}}, found {show(data)}{mean(data, ('dense',))}",
+            )
             return None
         inner = self.mapping(data, path, ("k", "distinct"), required=("k",)) or {}
         distinct = inner.get("distinct", True)

@@ -10,7 +10,6 @@ from archloom.space.tree import (
     CellNode,
     LayerNode,
     Node,
-    ParallelNode,
     RepeatNode,
     ScanNode,
     SpaceTree,
@@ -138,18 +137,14 @@ def _added(node: Node, child: Node) -> frozenset[str]:
 
 
 def _values(node: Node) -> tuple[tuple[str, Value], ...]:
-    """The node's own values by their fields; variables and ``when`` apart."""
+    """The node's own values that may be expressions, by their fields; variables and ``when`` apart."""
     match node:
         case LayerNode():
             return node.parameters
-        case ParallelNode():
-            return (("merge", node.merge),)
         case RepeatNode():
-            merge = () if node.links is None else (("repeat.links.merge", node.links.merge),)
-            return (("repeat.count", node.count), *merge)
+            return (("repeat.count", node.count),)
         case CellNode():
-            fields = {"input_stride": node.input_stride, "join": node.join, "output": node.output}
-            return tuple((f"cell.{name}", value) for name, value in fields.items())
+            return (("cell.input_stride", node.input_stride),)
         case ScanNode():
             return tuple((f"scan.state.{name}", width) for name, width in node.states)
     return ()

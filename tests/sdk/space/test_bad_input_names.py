@@ -38,7 +38,7 @@ A = "{layer: relu, as: a}"
         ("body: {layer: relu}\nlet: {a: =cin}", "let.a", "cin exists inside the body"),
         ("body: {layer: relu, when: depht > 3}\nlet: {depth: 3}", "body.when", "did you mean 'depth'"),
         ("body: {repeat: {count: =n, body: {layer: relu}}}", "body.repeat.count", "no variable 'n' here"),
-        ("body: {repeat: {count: 3, body: {layer: relu}, links: {merge: =how}}}", "body.repeat.links.merge", "no variable 'how'"),
+        ("body: {repeat: {count: 3, body: {layer: relu}, links: {merge: =how}}}", "body.repeat.links.merge", "expected sum, concat, mul or a choice of them, found an expression"),
         ("body: {scan: {state: {h: =w}, body: {layer: relu}}}", "body.scan.state.h", "no variable 'w'"),
         ("body: {cell: {nodes: 1, edges: dense, ops: {a: {layer: conv, k: 1, stride: =shrink}}}}", "body.cell.ops.a.stride", "shrink exists in the pre of a cell"),
         ("body: {cell: {nodes: 1, edges: dense, pre: {layer: conv, k: 1, stride: =stride}, ops: {a: {layer: relu}}}}", "body.cell.pre.stride", "stride exists in the ops of a cell"),
