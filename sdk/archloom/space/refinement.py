@@ -149,6 +149,7 @@ class _Refinement:
             for place, source in enumerate(sources):
                 self.consumers[source].append((vertex, place if self.ordered[vertex] else -1))
         self.trials = 0
+        self.alike: list[tuple[int, int]] = []  # a symmetry maps the one to the other
 
     def form(self) -> Any:
         first = colours_from_above(self.labels, self.ordered, self.inputs)
@@ -210,6 +211,7 @@ class _Refinement:
         found: dict[str, list[int]] = {}
         orbits = _Orbits(group)
         tried: list[int] = []
+        known = len(self.alike)
         for vertex in self.one_of_twins(vertex for vertex in group if colours[vertex] == chosen):
             if any(orbits.same(vertex, other) for other in tried):
                 continue
@@ -220,8 +222,11 @@ class _Refinement:
             marked = [2 * colour for colour in colours]
             marked[vertex] -= 1
             form, order = self.settle(colours, self.refine(marked), group)
-            for one, other in zip(found.setdefault(form, order), order, strict=True):
-                orbits.unite(one, other)  # a symmetry: it maps one order to the other
+            self.alike.extend(zip(found.setdefault(form, order), order, strict=True))
+            for one, other in self.alike[
+                known:
+            ]:  # symmetries with more vertices told apart are ones here too
+                orbits.unite(one, other)
         return min(found.items())
 
     def one_of_twins(self, vertices: Iterable[int]) -> Iterable[int]:

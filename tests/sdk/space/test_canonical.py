@@ -133,6 +133,21 @@ def test_many_equal_branches_are_quick() -> None:
     assert hashed(pairs) == hashed(shuffled(pairs, 3))
 
 
+def every_pair(count: int) -> list[Node]:
+    """So many equal layers and the sum of every two: all of them stand for each other."""
+    nodes: list[Node] = [(b"input", False, (), "")]
+    nodes += [(b"conv", False, (0,), "")] * count
+    nodes += [(b"sum", False, (a, b), "") for a in range(1, count + 1) for b in range(a + 1, count + 1)]
+    return [*nodes, (b"sum", False, tuple(range(count + 1, len(nodes))), "")]
+
+
+def test_a_very_symmetric_network_has_one_hash() -> None:
+    nodes = every_pair(7)
+    assert {hashed(shuffled(nodes, seed)) for seed in range(4)} == {hashed(nodes)}
+    without = [*nodes[:-2], (b"sum", False, (1, 3), ""), nodes[-1]]  # one pair twice, another never
+    assert hashed(without) != hashed(nodes)
+
+
 def test_sums_of_sums_are_sums_and_identities_vanish() -> None:
     def network(body: dict[str, Any]) -> str:
         space = Space.from_dict({"input": {"x": {"kind": "image", "shape": [2, 4, 4]}}, "body": body})
