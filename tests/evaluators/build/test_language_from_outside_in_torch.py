@@ -358,3 +358,45 @@ def test_equal_hashes_are_equal_functions(pair: tuple[str, str]) -> None:
         for weight, copy in zip(weights, sorted(second.parameters(), key=lambda w: w.numel()), strict=True):
             copy.copy_(weight)
     torch.testing.assert_close(first(*inputs_of(one)), second(*inputs_of(one)))
+
+
+JOINED = """
+input: {x: {kind: seq, shape: [4, 3]}, y: {kind: seq, shape: [4, 3]}}
+body:
+  sequence:
+    - {name: a, as: a, from: x, layer: {choice: [zero, identity, sigmoid, instance_norm]}}
+    - {name: b, as: b, from: y, layer: {choice: [zero, identity, tanh]}}
+    - {name: c, as: c, layer: {choice: [sum, mul, mean, maximum]}, from: [a, b]}
+    - {name: d, as: d, layer: {choice: [conv, identity, position, softmax]}, k: 3, bias: false}
+    - name: e
+      choice:
+        one: {layer: sum, from: [d, c, b]}
+        two: {layer: mul, from: [b, d]}
+        three: {layer: mean, from: [d, d, a]}
+        four: {layer: concat, from: [d, b]}
+        five: {layer: cross_attention, from: [b, d], heads: 1, bias: false}
+"""
+
+
+def test_whatever_has_one_hash_is_one_function() -> None:
+    space = Space.from_yaml(JOINED)
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
+    copies: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+    found: dict[str, tuple[Graph, Tensor]] = {}
+    equal = 0
+    rng = Random(2)
+    for _ in range(600):
+        graph = space.graph(space.sample(rng))
+        network = build_module(graph).eval()
+        with torch.no_grad():
+            for name, weights in network.named_parameters():
+                kind = name.rsplit(".", 1)[-1], tuple(weights.shape)
+                weights.copy_(copies.setdefault(kind, torch.randn_like(weights)))
+            output = network(*inputs)
+        other, expected = found.setdefault(graph.hash, (graph, output))
+        assert graph.parameters == other.parameters
+        torch.testing.assert_close(output, expected)
+        equal += other is not graph
+    assert equal > 100
+    assert len(found) > 100

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from archloom.space import Architecture, Space
-from by_hand import IMAGE, VECTOR, members, network, operations, paths, shape
+from by_hand import IMAGE, SEQ, VECTOR, members, network, operations, paths, shape
 
 # Domains
 
@@ -531,3 +531,74 @@ body: {name: r, repeat: {count: 2, decisions: %s, body: {use: {part: p, decision
 def test_an_unused_part_changes_nothing() -> None:
     with_part = "parts: {unused: {layer: linear, out: {choice: [1, 2]}}}\nbody: {layer: relu}"
     assert members(VECTOR + with_part) == [{}]
+
+
+# Several of these together
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        # 12 // 2 = 6: 1, 2, 3, 6; 12 // 3: 1, 2, 4; 12 // 4: 1, 3; 8 // 2: 1, 2, 4; 8 // 4: 1, 2
+        (
+            "let: {w: {choice: [12, 8]}, d: {divisors: w, among: [2, 3, 4]}, "
+            "e: {divisors: w // d, among: [1, 2, 3, 4, 6]}}\nbody: {layer: linear, out: =e}",
+            4 + 3 + 2 + 3 + 2,
+        ),
+        # n = 2: 1 or 2 repetitions; n = 3: 1 or 3
+        (
+            "parts: {p: {let: {d: {divisors: n, among: [1, 2, 3]}}, repeat: {count: =d, decisions: free, "
+            "body: {layer: {choice: [relu, tanh]}}}}}\n"
+            "body: {use: {part: p, decisions: free, with: {n: {choice: [2, 3]}}}}",
+            (2 + 4) + (2 + 8),
+        ),
+        (
+            "body: {repeat: {count: {choice: [3, 1]}, decisions: free, "
+            "body: {layer: {choice: [relu, tanh]}}}}",
+            8 + 2,
+        ),
+        # a link of the outer repeat, and one of each inner repeat that is decided apart
+        (
+            "body: {name: r, repeat: {count: 2, decisions: free, links: {subset: earlier, merge: sum}, body: "
+            "{name: q, repeat: {count: 2, links: {subset: earlier, merge: sum}, body: {layer: relu}}}}}",
+            2 * 2 * 2,
+        ),
+        (
+            "body: {name: r, repeat: {count: 2, links: {subset: earlier, merge: sum}, body: "
+            "{name: q, repeat: {count: 2, links: {subset: earlier, merge: sum}, body: {layer: relu}}}}}",
+            2 * 2,
+        ),
+        # at most one link: 1, 2, 2 * 3 of them; the tied part once
+        (
+            "parts: {p: {layer: linear, out: {choice: [4, 5]}}}\n"
+            "body: {name: r, repeat: {count: {int: [1, 3]}, decisions: free, "
+            "links: {subset: earlier, most: 1, merge: sum}, body: {use: p}}, adapt: project}",
+            (1 + 2 + 2 * 3) * 2,
+        ),
+        (
+            "let: {w: {choice: [4, 6]}, d: {divisors: w, among: [2, 3, 4]}}\n"
+            "body: {sequence: [{when: d > 2, name: a, layer: {choice: [relu, tanh]}}, {layer: elu}]}",
+            (1 + 2) + (1 + 2),
+        ),
+    ],
+)
+def test_the_sizes_of_combinations(body: str, size: int) -> None:
+    assert len(members(VECTOR + body)) == size
+
+
+def test_a_tied_part_inside_of_a_scan_and_outside() -> None:
+    text = (
+        SEQ
+        + """
+parts: {p: {layer: linear, out: {choice: [4, 5]}}}
+body:
+  sequence:
+    - name: s
+      scan:
+        state: {h: 4}
+        body: {sequence: [{layer: sum, from: [x, h]}, {name: u, use: p}, {layer: linear, out: 4}]}
+    - {name: o, use: p}
+"""
+    )
+    assert members(text) == [{"p.out": 4}, {"p.out": 5}]
+    assert network(text, {"p.out": 5}).parameters == 25 + 24 + 25
