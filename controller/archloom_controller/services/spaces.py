@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName
 from archloom.space import Architecture, SizeEstimate, Space, SpaceError, load_preset
+from archloom.space.messages.values import write_domain, write_literal
 from archloom.space.operations.messages import all_operations
-from archloom.space.value_protos import write_domain, write_literal
 from archloom.v1 import architecture_pb2, space_pb2, space_service_pb2, space_service_pb2_grpc
 
 from archloom_controller.rpc.rules import Rules

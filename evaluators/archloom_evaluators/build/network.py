@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from archloom.space import Graph
-from archloom.space.scans import STEP_INPUT, STEP_OUTPUT
+from archloom.space.networks.scans import STEP_INPUT, STEP_OUTPUT
 from torch import Tensor, nn
 
 from archloom_evaluators.build import layers as layers  # registers the built-in operations

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from archloom.space import Graph, Shape, Space
-from archloom.space.tree import KINDS
+from archloom.space.language.tree import KINDS
 from torch import Tensor, nn
 
 from archloom_evaluators.build.network import build_module, layer_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archloom.space import Graph, GraphNode
-from archloom.space.scans import STEP_INPUT, STEP_OUTPUT
+from archloom.space.networks.scans import STEP_INPUT, STEP_OUTPUT
 
 from archloom_evaluators.port.folding import split_path
 from archloom_evaluators.port.layout import call, lay_out

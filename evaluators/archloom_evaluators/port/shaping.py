@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archloom.space.operations import MERGES, find
-from archloom.space.read_fields import RESERVED
+from archloom.space.reading.fields import RESERVED
 
 from archloom_evaluators.port.errors import ImportFailed
 from archloom_evaluators.port.regions import Item, Region, Single

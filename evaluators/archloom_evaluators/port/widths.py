@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archloom.space.domains import literal_key
-from archloom.space.expressions import parse
+from archloom.space.language.domains import literal_key
+from archloom.space.language.expressions import parse
 from archloom.space.operations import find
 
 from archloom_evaluators.port.errors import ImportFailed

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archloom.space import DecisionInfo
-from archloom.space.domains import Choice, Divisors, Domain, Flag, Integer, Literal, Log, Subset, Uniform
+from archloom.space.language.domains import (
+    Choice,
+    Divisors,
+    Domain,
+    Flag,
+    Integer,
+    Literal,
+    Log,
+    Subset,
+    Uniform,
+)
 
 _INDEX = re.compile(r"\[(\d+)\]")
 _LETTERS = "ijkmn"

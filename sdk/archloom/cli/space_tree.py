@@ -9,10 +9,9 @@ from rich.tree import Tree
 
 from archloom.cli.output import cell
 from archloom.cli.space_decisions import domain_text, literal_text
-from archloom.space.domains import Domain
-from archloom.space.expressions import Expression
-from archloom.space.read_layers import parameters_of
-from archloom.space.tree import (
+from archloom.space.language.domains import Domain
+from archloom.space.language.expressions import Expression
+from archloom.space.language.tree import (
     CellNode,
     ChoiceNode,
     InputPort,
@@ -28,6 +27,7 @@ from archloom.space.tree import (
     UseNode,
     Value,
 )
+from archloom.space.reading.layers import parameters_of
 
 _MOST_LINES = 200
 _LATER = {"norm": 1, "activation": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archloom.space.value_protos import KIND_NAMES
+from archloom.space.messages.values import KIND_NAMES
 from archloom.v1 import operation_pb2 as pb
 from archloom.v1 import space_pb2
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from archloom.space import Graph
-from archloom.space.expressions import Scalar
+from archloom.space.language.expressions import Scalar
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 

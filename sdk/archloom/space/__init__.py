@@ -3,15 +3,15 @@ no numpy.
 """
 
 from archloom.space.architecture import Architecture
-from archloom.space.describing import DecisionInfo
+from archloom.space.decisions.describing import DecisionInfo
 from archloom.space.errors import SpaceError, Violation
-from archloom.space.graph import Graph, GraphNode
+from archloom.space.fitting.sampling import SizeEstimate
+from archloom.space.networks.graph import Graph, GraphNode
 from archloom.space.operations import ACTIVATIONS, OpSpec, Parameter, Shape, operation_specs
 from archloom.space.operations import register as register_spec
 from archloom.space.presets import load_preset, preset_names, preset_text
-from archloom.space.sampling import SizeEstimate
+from archloom.space.reading.yaml_text import dump_yaml, load_yaml
 from archloom.space.space import Space
-from archloom.space.yaml_text import dump_yaml, load_yaml
 
 __all__ = [
     "ACTIVATIONS",

@@ -9,9 +9,9 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from archloom.space.domains import Literal
 from archloom.space.errors import SpaceError, Violation
-from archloom.space.expressions import MAX_MAGNITUDE
+from archloom.space.language.domains import Literal
+from archloom.space.language.expressions import MAX_MAGNITUDE
 
 if TYPE_CHECKING:
     from archloom.v1 import architecture_pb2
@@ -85,14 +85,14 @@ class Architecture:
         return Architecture(decisions)
 
     def to_proto(self) -> architecture_pb2.Architecture:
-        from archloom.space.graph_protos import write_architecture
+        from archloom.space.messages.graphs import write_architecture
 
         return write_architecture(self)
 
     @staticmethod
     def from_proto(message: architecture_pb2.Architecture) -> Architecture:
         """Raises SpaceError where a decision has no value, or stands twice."""
-        from archloom.space.graph_protos import read_architecture
+        from archloom.space.messages.graphs import read_architecture
 
         return read_architecture(message)
 

@@ -9,24 +9,24 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
-from archloom.space import choices, encoding
 from archloom.space.architecture import Architecture
 from archloom.space.building import resolve_recipe
-from archloom.space.choices import Tree
-from archloom.space.compiling import compile_space
-from archloom.space.describing import DecisionInfo, describe
-from archloom.space.domains import Literal as Constant
+from archloom.space.decisions import choices, encoding
+from archloom.space.decisions.choices import Tree
+from archloom.space.decisions.compiling import compile_space
+from archloom.space.decisions.describing import DecisionInfo, describe
 from archloom.space.errors import BuildError, SpaceError, Violation, suggest
-from archloom.space.fitting import Fitting
-from archloom.space.graph import Graph
-from archloom.space.reading import read_space
-from archloom.space.sampling import MAX_TRIES, Sampler, SizeEstimate, Uniform
-from archloom.space.tree import SpaceTree
-from archloom.space.writing import write_space
-from archloom.space.yaml_text import dump_yaml, load_yaml
+from archloom.space.fitting.fitting import Fitting
+from archloom.space.fitting.sampling import MAX_TRIES, Sampler, SizeEstimate, Uniform
+from archloom.space.language.domains import Literal as Constant
+from archloom.space.language.tree import SpaceTree
+from archloom.space.networks.graph import Graph
+from archloom.space.reading.spaces import read_space
+from archloom.space.reading.writing import write_space
+from archloom.space.reading.yaml_text import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
-    from archloom.space.arrays import Array
+    from archloom.space.decisions.arrays import Array
     from archloom.v1 import space_pb2
 
 Encoding = Literal["vector", "path", "graph"]
@@ -57,7 +57,7 @@ class Space:
 
     @staticmethod
     def from_proto(message: space_pb2.Space) -> Space:
-        from archloom.space.protos import space_data
+        from archloom.space.messages.spaces import space_data
 
         return Space.from_dict(space_data(message))
 
@@ -68,7 +68,7 @@ class Space:
         return dump_yaml(self.to_dict())
 
     def to_proto(self) -> space_pb2.Space:
-        from archloom.space.protos import write_space as write
+        from archloom.space.messages.spaces import write_space as write
 
         return write(self.tree)
 
@@ -299,7 +299,7 @@ class Space:
         """A float64 array [architectures, width] whose rows are ``encode``'s. Needs numpy. Raises
         SpaceError.
         """
-        from archloom.space import arrays
+        from archloom.space.decisions import arrays
 
         if kind == "vector":
             for architecture in architectures:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, SpaceError
-from archloom.space.yaml_text import load_yaml
+from archloom.space.reading.yaml_text import load_yaml
 from archloom.spec.faults import brief, impossible_values, violations_of
 from archloom.spec.models import ExperimentSpec
 

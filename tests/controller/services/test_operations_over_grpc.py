@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from archloom.client import Client
-from archloom.space.expressions import parse
+from archloom.space.language.expressions import parse
 from archloom.space.operations import (
     AXES,
     COMPOSITES,

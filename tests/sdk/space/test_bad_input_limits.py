@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from archloom.space import Space, SpaceError, load_yaml
-from archloom.space.reading import read_space
+from archloom.space.reading.spaces import read_space
 from archloom.v1 import space_pb2
 
 Data = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from archloom.space import SpaceError, load_yaml
-from archloom.space.reading import read_space
+from archloom.space.reading.spaces import read_space
 
 INPUT = "input: {x: {kind: image, shape: [3, 8, 8]}}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import networkx
 from archloom.space import Space
-from archloom.space.canonical import canonical_hash
+from archloom.space.networks.canonical import canonical_hash
 from hypothesis import given
 from hypothesis import strategies as st
 from random_spaces import examples

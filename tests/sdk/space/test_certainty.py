@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from archloom.space import Space, load_preset, preset_names
 from archloom.space.building import build_graph
-from archloom.space.certainty import surely_fits
+from archloom.space.fitting.certainty import surely_fits
 from hypothesis import given, settings
 from random_spaces import spaces
 

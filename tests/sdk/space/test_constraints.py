@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from archloom.space import Architecture, Space, SpaceError
-from archloom.space.expressions import ExpressionError, parse
+from archloom.space.language.expressions import ExpressionError, parse
 
 
 def mlp(constraints: list[str], layers: int = 4) -> Space:

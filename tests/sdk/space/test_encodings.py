@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 import pytest
 from archloom.space import Space, SpaceError, load_preset
-from archloom.space.describing import union
-from archloom.space.domains import Choice
+from archloom.space.decisions.describing import union
+from archloom.space.language.domains import Choice
 from hypothesis import given
 from hypothesis import strategies as st
 from random_spaces import examples, spaces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from archloom.space.expressions import ExpressionError, parse
+from archloom.space.language.expressions import ExpressionError, parse
 
 
 @pytest.mark.parametrize(("text", "value"), [

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from archloom.space import protos
-from archloom.space.domains import Choice, Divisors
-from archloom.space.reading import read_space
-from archloom.space.tree import (
+from archloom.space.language.domains import Choice, Divisors
+from archloom.space.language.tree import (
     CellNode,
     LayerNode,
     Links,
@@ -19,8 +17,10 @@ from archloom.space.tree import (
     SpaceTree,
     UseNode,
 )
-from archloom.space.writing import write_space
-from archloom.space.yaml_text import dump_yaml, load_yaml
+from archloom.space.messages import spaces as protos
+from archloom.space.reading.spaces import read_space
+from archloom.space.reading.writing import write_space
+from archloom.space.reading.yaml_text import dump_yaml, load_yaml
 from archloom.v1 import space_pb2
 
 WHOLE = """

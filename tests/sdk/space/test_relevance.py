@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from archloom.space import Architecture, Space, SpaceError, load_preset, preset_names
-from archloom.space.compiling import compile_space
-from archloom.space.relevance import shape_relevant
-from archloom.space.structure import root_path
+from archloom.space.decisions.compiling import compile_space
+from archloom.space.fitting.relevance import shape_relevant
+from archloom.space.language.structure import root_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_spaces import spaces

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
-from archloom.space.structure import edge_count, input_count, made_by_nodes
-from archloom.space.tree import CellNode, below
+from archloom.space.language.structure import edge_count, input_count, made_by_nodes
+from archloom.space.language.tree import CellNode, below
 
 
 def cell(walker: Walker, node: CellNode, path: str, place: str, flow: Flow, environment: Environment) -> Flow:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archloom.space.building.patterns import MAX_STEPS, Pattern, Patterns
-from archloom.space.domains import Literal
 from archloom.space.errors import BuildError
-from archloom.space.graph import GraphNode
+from archloom.space.language.domains import Literal
+from archloom.space.language.tree import below
+from archloom.space.networks.graph import GraphNode
 from archloom.space.operations import Operation, OperationError, Shape, resolve
-from archloom.space.tree import below
 
 MAX_INSTANCES = 50_000
 Given = tuple[tuple[str, type, Literal], ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archloom.space.building.emitting import Tensor
-from archloom.space.domains import Literal
+from archloom.space.language.domains import Literal
 
 Environment = dict[str, Literal]
 

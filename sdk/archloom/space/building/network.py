@@ -9,12 +9,12 @@ from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.patterns import Patterns
 from archloom.space.building.walker import Walker
-from archloom.space.domains import Literal
 from archloom.space.errors import BuildError, suggest
-from archloom.space.graph import Graph, prune
+from archloom.space.language.domains import Literal
+from archloom.space.language.structure import root_path
+from archloom.space.language.tree import InputPort, SpaceTree
+from archloom.space.networks.graph import Graph, prune
 from archloom.space.operations import Shape
-from archloom.space.structure import root_path
-from archloom.space.tree import InputPort, SpaceTree
 
 __all__ = ["build_graph", "cells", "parts", "plain", "recurrence", "repeats", "resolve_recipe"]
 

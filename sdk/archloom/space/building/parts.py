@@ -5,7 +5,7 @@ from __future__ import annotations
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
 from archloom.space.errors import BuildError
-from archloom.space.tree import MapNode, UseNode, below, enter
+from archloom.space.language.tree import MapNode, UseNode, below, enter
 
 
 def use(walker: Walker, node: UseNode, path: str, place: str, flow: Flow, environment: Environment) -> Flow:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from archloom.space.graph import GraphNode
+from archloom.space.networks.graph import GraphNode
 from archloom.space.operations import Operation, Shape
 
 MAX_KEPT = 200_000  # instances in all patterns together, some 200 bytes each

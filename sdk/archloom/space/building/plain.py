@@ -5,11 +5,18 @@ from __future__ import annotations
 from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
-from archloom.space.domains import Domain, Literal
 from archloom.space.errors import BuildError
-from archloom.space.expressions import Expression
+from archloom.space.language.domains import Domain, Literal
+from archloom.space.language.expressions import Expression
+from archloom.space.language.tree import (
+    ChoiceNode,
+    LayerNode,
+    ParallelNode,
+    ResidualNode,
+    SequenceNode,
+    below,
+)
 from archloom.space.operations import MERGES, NORMS, stands_for
-from archloom.space.tree import ChoiceNode, LayerNode, ParallelNode, ResidualNode, SequenceNode, below
 
 
 def layer(

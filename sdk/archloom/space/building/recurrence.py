@@ -5,11 +5,11 @@ from __future__ import annotations
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
 from archloom.space.errors import BuildError
-from archloom.space.graph import Graph, prune
+from archloom.space.language.structure import root_path
+from archloom.space.language.tree import ScanNode, below, enter
+from archloom.space.networks.graph import Graph, prune
+from archloom.space.networks.scans import STEP_INPUT, STEP_OUTPUT, scan_operation
 from archloom.space.operations import OperationError, Shape
-from archloom.space.scans import STEP_INPUT, STEP_OUTPUT, scan_operation
-from archloom.space.structure import root_path
-from archloom.space.tree import ScanNode, below, enter
 
 
 def scan(walker: Walker, node: ScanNode, path: str, place: str, flow: Flow, environment: Environment) -> Flow:

@@ -6,9 +6,9 @@ from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.walker import WALKS, Walker
 from archloom.space.errors import BuildError
-from archloom.space.expressions import ExpressionError
-from archloom.space.structure import counts_of
-from archloom.space.tree import RepeatNode, below, enter
+from archloom.space.language.expressions import ExpressionError
+from archloom.space.language.structure import counts_of
+from archloom.space.language.tree import RepeatNode, below, enter
 
 
 def repeat(

@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from archloom.space.building.emitting import Emitter, Tensor
 from archloom.space.building.flow import Environment, Flow
 from archloom.space.building.patterns import Key, Patterns, Place
-from archloom.space.domains import Domain, Literal, literal_key
 from archloom.space.errors import BuildError
-from archloom.space.expressions import Expression, ExpressionError
-from archloom.space.tree import Bindings, ChoiceNode, LayerNode, MapNode, Node, UseNode, Value, below, enter
+from archloom.space.language.domains import Domain, Literal, literal_key
+from archloom.space.language.expressions import Expression, ExpressionError
+from archloom.space.language.tree import (
+    Bindings,
+    ChoiceNode,
+    LayerNode,
+    MapNode,
+    Node,
+    UseNode,
+    Value,
+    below,
+    enter,
+)
 
 MAX_WALKED = 400_000
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archloom.space.expressions import Scalar
+from archloom.space.language.expressions import Scalar
+from archloom.space.language.tree import LayerNode, ParallelNode, ResidualNode
 from archloom.space.operations.activations import ACTIVATION_NAMES
 from archloom.space.operations.composites import Composite, add, layer, only_if, sequence
 from archloom.space.operations.kinds import MOST, PADDINGS
 from archloom.space.operations.norms import NORMS
 from archloom.space.operations.spec import Parameter
-from archloom.space.tree import LayerNode, ParallelNode, ResidualNode
 
 _K = Parameter("k", "int", 3, 1, 1_000, summary="Size of the kernel along each axis.")
 _STRIDE = Parameter("stride", "int", 1, 1, 1_000, summary="Every how manieth position is kept.")

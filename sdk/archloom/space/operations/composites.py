@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archloom.space.expressions import Expression, Scalar, parse
+from archloom.space.language.expressions import Expression, Scalar, parse
+from archloom.space.language.tree import LayerNode, Node, SequenceNode
 from archloom.space.operations.registry import operation_specs
 from archloom.space.operations.spec import Parameter
-from archloom.space.tree import LayerNode, Node, SequenceNode
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from archloom.space.messages.spaces import write_node
+from archloom.space.messages.values import KINDS, write_value
 from archloom.space.operations.composites import COMPOSITES, Composite, value
 from archloom.space.operations.registry import layer_names, load_plugins, operation_specs
 from archloom.space.operations.spec import OpSpec, Parameter
-from archloom.space.protos import write_node
-from archloom.space.value_protos import KINDS, write_value
 from archloom.v1 import operation_pb2 as pb
 
 _TYPES = {

@@ -8,14 +8,14 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from archloom.space.domains import Literal
 from archloom.space.errors import suggest
-from archloom.space.expressions import ExpressionError, Scalar
+from archloom.space.language.domains import Literal
+from archloom.space.language.expressions import ExpressionError, Scalar
 from archloom.space.operations.registry import find
 from archloom.space.operations.spec import AXES, OperationError, OpSpec, Parameter, Shape
 
 if TYPE_CHECKING:
-    from archloom.space.graph import Graph
+    from archloom.space.networks.graph import Graph
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

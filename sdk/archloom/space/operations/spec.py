@@ -23,7 +23,7 @@ from math import prod
 from typing import NamedTuple, TypeGuard
 
 from archloom.space.errors import show
-from archloom.space.expressions import Expression, Scalar, parse
+from archloom.space.language.expressions import Expression, Scalar, parse
 
 AXES = {"image": ("c", "h", "w"), "seq": ("c", "t"), "tokens": ("t",), "vector": ("c",)}
 """Kinds of tensor and the names of their axes; the batch axis is left out."""

@@ -1,0 +1,1 @@
+"""Which architectures fit together and keep the constraints, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""The canonical network of an architecture, and its hash."""
