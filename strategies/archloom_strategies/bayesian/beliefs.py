@@ -1,0 +1,133 @@
+"""What a search believes of the candidates, metric by metric, and how it changes as trials are under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archloom_strategies.bayesian.process import Process, Rows, fit
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+class Beliefs(Protocol):
+    """Of m candidates, in units of the targets."""
+
+    mean: Vector
+    variance: Vector
+
+    def covariance(self, place: int) -> Vector:
+        """Of one candidate with all."""
+        ...
+
+    def expect(self, place: int) -> None:
+        """Candidate ``place`` is going to be evaluated: as if it had come out at its mean, which moves no
+        mean and leaves less to learn about what is like it (the "kriging believer": Ginsbourger et al.
+        2010).
+        """
+        ...
+
+
+class Surrogate(Protocol):
+    @property
+    def best(self) -> float:
+        """The greatest mean among the observations."""
+        ...
+
+    def beliefs(self, rows: Rows) -> Beliefs: ...
+
+
+class Believed:
+    """Beliefs by a mean and a covariance; subclasses say the covariance before anything is expected."""
+
+    def __init__(self, mean: Vector, variance: Vector, noise: float) -> None:
+        self.mean = mean
+        self.variance = variance
+        self._noise = noise
+        self._expected: list[Vector] = []
+
+    def prior_covariance(self, place: int) -> Vector:
+        raise NotImplementedError
+
+    def covariance(self, place: int) -> Vector:
+        found = self.prior_covariance(place)
+        for row in self._expected:
+            found = found - row[place] * row
+        return found
+
+    def expect(self, place: int) -> None:
+        row = self.covariance(place) / np.sqrt(self.variance[place] + self._noise + 1e-12)
+        self._expected.append(row)
+        self.variance = np.maximum(self.variance - row * row, 1e-12)
+
+
+@dataclass(frozen=True)
+class GaussianSurrogate:
+    process: Process
+
+    @staticmethod
+    def fitted(rows: Rows, targets: Vector, pending: Rows | None) -> GaussianSurrogate:
+        """Trained on targets whose mean is near 0; trials under way are expected at their means."""
+        kernel = fit(rows, targets)
+        process = Process.of(kernel, rows, targets)
+        if pending is not None:
+            means, _ = process.posterior(pending)
+            more = np.concatenate([targets, means])
+            process = Process.of(kernel, rows.joined(pending), more, process.amplitude)
+        return GaussianSurrogate(process)
+
+    @property
+    def best(self) -> float:
+        return self.process.best
+
+    def beliefs(self, rows: Rows) -> Beliefs:
+        return _ProcessBeliefs(self.process, rows)
+
+
+class _ProcessBeliefs(Believed):
+    def __init__(self, process: Process, rows: Rows) -> None:
+        mean, self._taken = process.posterior(rows)
+        amplitude = process.amplitude
+        variance = amplitude * np.maximum(1.0 - (self._taken * self._taken).sum(0), 1e-10)
+        super().__init__(mean, variance, amplitude * process.kernel.noise)
+        self._process, self._rows = process, rows
+
+    def prior_covariance(self, place: int) -> Vector:
+        one = self._rows.take(np.array([place]))
+        before = self._process.kernel(one.distances(self._rows))[0]
+        found: Vector = self._process.amplitude * (before - self._taken[:, place] @ self._taken)
+        return found
+
+
+class EnsembleBeliefs(Believed):
+    """Beliefs by what several models say, ``said`` [models, shown + pending]: the last are under way, and
+    expected.
+    """
+
+    def __init__(self, said: Matrix, shown: int) -> None:
+        mean = said.mean(0)
+        self._apart = (said - mean) / np.sqrt(len(said))
+        super().__init__(mean, (self._apart**2).sum(0) + 1e-8, 1e-6)
+        for place in range(shown, said.shape[1]):
+            self.expect(place)
+        self.mean, self.variance = self.mean[:shown], self.variance[:shown]
+        self._apart = self._apart[:, :shown]
+        self._expected = [row[:shown] for row in self._expected]
+
+    def prior_covariance(self, place: int) -> Vector:
+        found: Vector = self._apart[:, place] @ self._apart
+        return found
+
+
+class ExactBeliefs(Believed):
+    """Of a metric that can be computed."""
+
+    def __init__(self, values: Vector) -> None:
+        super().__init__(values, np.full(len(values), 1e-12), 0.0)
+
+    def prior_covariance(self, place: int) -> Vector:
+        return np.zeros(len(self.mean))

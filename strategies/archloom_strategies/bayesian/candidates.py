@@ -1,0 +1,135 @@
+"""Where the acquisition is looked at: the whole of a small space; in a larger one, what an evolution that
+climbs it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+from archloom.space import Architecture, SpaceError
+from archloom.space.language.domains import Uniform
+from archloom.strategy import ProposeRequest
+from numpy.typing import NDArray
+
+from archloom_strategies.features import Encoded, encoder_of, yardstick_of
+
+#: Layers of networks that are built and encoded for one proposal: some half a second.
+WORK = 60_000
+LEAST, MOST = 64, 400
+#: Of a space that is looked at whole: architectures, and layers in all.
+WHOLE, WHOLE_WORK = 2_000, 120_000
+#: Rounds of the evolution after the first, and parents of a round.
+ROUNDS, PARENTS = 4, 16
+#: Draws for one candidate until a new one comes.
+TRIES = 4
+#: How far a float is nudged, as a share of its range.
+NUDGE = 0.1
+
+Score = Callable[[Sequence[Encoded]], NDArray[np.float64]]
+
+
+class Candidates:
+    """Architectures that may be proposed, each network once."""
+
+    def __init__(
+        self, request: ProposeRequest[Any, Any], asked: frozenset[str], networks: Iterable[str], rng: Random
+    ) -> None:
+        """None of the keys ``asked``, and no network of ``networks``, is a candidate."""
+        self._space = request.space
+        self._encoder = encoder_of(request)
+        self._rng = rng
+        self._floats = {
+            info.path: info.domain
+            for info in (self._space.decisions() if self._space.continuous else ())
+            if isinstance(info.domain, Uniform)
+        }
+        self._seen = set(asked)
+        self._networks = set(networks)
+        self.found: list[Encoded] = []
+        layers = max(1.0, yardstick_of(request).layers)
+        self.budget = int(min(MOST, max(LEAST, WORK / layers)))
+        self._size = None if self._space.continuous else self._space.size()
+        self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / layers)
+
+    def add(self, architecture: Architecture) -> bool:
+        if architecture.key in self._seen:
+            return False
+        self._seen.add(architecture.key)
+        encoded = self._encoder(architecture)
+        if encoded.network in self._networks:
+            return False
+        self._networks.add(encoded.network)
+        self.found.append(encoded)
+        return True
+
+    def collect(self, count: int, parents: Sequence[Architecture], score: Score | None) -> None:
+        """Fills ``found``; ``parents`` are the best trials. Without a score, ``count`` by chance alone."""
+        if score is None:
+            self._draw(count)
+            return
+        if self.small:
+            for architecture in self._space.enumerate():
+                self.add(architecture)
+            return
+        share = self.budget // (ROUNDS + 1)
+        self._draw(share)
+        self._breed(parents, share)
+        for _ in range(ROUNDS - 1):
+            if not self.found:
+                break
+            scores = score(self.found)
+            best = np.argsort(-scores, kind="stable")[:PARENTS]
+            self._breed([self.found[place].architecture for place in best], share)
+
+    def sweep(self, limit: int = 20_000) -> bool:
+        """Where draws bring nothing new, looks through the whole space for one that is; whether it was
+        looked through to its end in vain.
+        """
+        if self._size is None or self._size > limit:
+            return False
+        return not any(self.add(architecture) for architecture in self._space.enumerate())
+
+    def _draw(self, count: int) -> None:
+        self._take(count, (self._space.sample(self._rng) for _ in range(count * TRIES)))
+
+    def _breed(self, parents: Sequence[Architecture], count: int) -> None:
+        if parents:
+            self._take(count, self._children(parents, count * TRIES))
+
+    def _children(self, parents: Sequence[Architecture], count: int) -> Iterator[Architecture]:
+        """One, two, ... mutations away from parents, the better the oftener; now and then of two parents."""
+        for _ in range(count):
+            place = min(int(self._rng.expovariate(3.0 / len(parents))), len(parents) - 1)
+            child = parents[place]
+            try:
+                if len(parents) > 1 and self._rng.random() < 0.2:
+                    child = self._space.cross(child, self._rng.choice(parents), self._rng)
+                child = self._nudged(child) or self._space.mutate(child, self._rng)
+                while self._rng.random() < 0.3:
+                    child = self._space.mutate(child, self._rng)
+            except SpaceError:
+                continue  # no decision of this one has a second value that holds
+            yield child
+
+    def _nudged(self, parent: Architecture) -> Architecture | None:
+        """Every other time, where a float is decided on: one moved a little. A mutation draws it anew, which
+        finds the region, never the place.
+        """
+        paths = [path for path in self._space.continuous if path in parent.decisions]
+        if not paths or self._rng.random() < 0.5:
+            return None
+        path = self._rng.choice(paths)
+        domain, value = self._floats[path], parent.decisions[path]
+        assert isinstance(value, float)
+        moved = domain.value(min(1.0, max(0.0, domain.unit(value) + self._rng.gauss(0.0, NUDGE))))
+        child = Architecture({**parent.decisions, path: moved})
+        return None if self._space.check(child) else child
+
+    def _take(self, count: int, architectures: Iterable[Architecture]) -> None:
+        for architecture in architectures:
+            if count <= 0:
+                return
+            count -= self.add(architecture)

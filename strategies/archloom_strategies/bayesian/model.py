@@ -1,0 +1,176 @@
+"""The search's whole model: a surrogate for each metric, and one for whether trials succeed at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from archloom.strategy import Comparison, Constraint, Objective, SearchSpec
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from archloom_strategies.bayesian.beliefs import Beliefs, ExactBeliefs, Surrogate
+from archloom_strategies.bayesian.process import Rows
+from archloom_strategies.bayesian.warping import Warp
+from archloom_strategies.features import Encoded, Yardstick
+from archloom_strategies.trials import Trial
+
+Vector = NDArray[np.float64]
+Fit = Callable[[Rows, Vector, Rows | None], Surrogate]
+
+#: Observations from which a metric that follows parameters or FLOPs exactly counts as known.
+PROOF = 4
+
+
+@dataclass(frozen=True)
+class MetricModel:
+    """One metric, turned so that larger is better (objectives) and warped."""
+
+    warp: Warp
+    surrogate: Surrogate | None
+    """None: the metric is known, ``slope * size + offset``."""
+    size: Callable[[Encoded], float] | None = None
+    slope: float = 0.0
+    offset: float = 0.0
+
+    def beliefs(self, candidates: Sequence[Encoded], rows: Rows) -> Beliefs:
+        if self.surrogate is not None:
+            return self.surrogate.beliefs(rows)
+        assert self.size is not None
+        exact = np.array([self.slope * self.size(each) + self.offset for each in candidates])
+        return ExactBeliefs(self.warp.score(exact))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A constraint, or success itself: a model and the bound that its score has to reach."""
+
+    model: MetricModel
+    bound: float
+
+    def probability(self, beliefs: Beliefs) -> Vector:
+        found: Vector = ndtr((beliefs.mean - self.bound) / np.sqrt(beliefs.variance))
+        return found
+
+
+@dataclass(frozen=True)
+class Model:
+    objectives: tuple[MetricModel, ...]
+    limits: tuple[Limit, ...]
+    reached: NDArray[np.float64]
+    """The objectives of the feasible trials, larger is better, unwarped: [trials, objectives]."""
+
+
+def build(
+    spec: SearchSpec,
+    trials: Sequence[Trial],
+    encoded: Sequence[Encoded],
+    pending: Sequence[Encoded],
+    yardstick: Yardstick,
+    fit: Fit,
+) -> Model | None:
+    """From ended trials and their encodings; None while an objective has no values."""
+    builder = _Builder(encoded, pending, yardstick, fit)
+    objectives = [builder.metric(_values(trials, goal.metric, _sign(goal))) for goal in spec.objectives]
+    if any(each is None for each in objectives):
+        return None
+    limits = []
+    for limit in spec.constraints:
+        sign = -1.0 if limit.comparison is Comparison.AT_MOST else 1.0
+        model = builder.metric(_values(trials, limit.metric, sign))
+        if model is not None:
+            bound = float(model.warp.score(np.array([sign * limit.bound]))[0])
+            limits.append(Limit(model, bound))
+    success = np.array([float(not _at_fault(spec, trial)) for trial in trials])
+    if not success.all():
+        model = builder.plain(success)
+        limits.append(Limit(model, float(model.warp.score(np.array([0.5]))[0])))
+    reached = [
+        tuple(_sign(goal) * trial.metrics[goal.metric] for goal in spec.objectives)
+        for trial in trials
+        if _feasible(spec, trial)
+    ]
+    return Model(
+        tuple(each for each in objectives if each is not None),
+        tuple(limits),
+        np.array(reached, float).reshape(-1, len(spec.objectives)),
+    )
+
+
+def _sign(goal: Objective) -> float:
+    return goal.score(1.0)
+
+
+def _holds(limit: Constraint, trial: Trial) -> bool:
+    return limit.metric not in trial.metrics or limit.violation(trial.metrics[limit.metric]) == 0
+
+
+def _at_fault(spec: SearchSpec, trial: Trial) -> bool:
+    """It failed, or was called infeasible, and no constraint says why."""
+    return trial.refused and all(_holds(limit, trial) for limit in spec.constraints)
+
+
+def _feasible(spec: SearchSpec, trial: Trial) -> bool:
+    values = [trial.metrics.get(goal.metric, np.nan) for goal in spec.objectives]
+    return (
+        bool(np.isfinite(values).all())
+        and not trial.refused
+        and all(_holds(limit, trial) for limit in spec.constraints)
+    )
+
+
+def _values(trials: Sequence[Trial], metric: str, sign: float) -> Vector:
+    """NaN where it was not reported, or is no finite number."""
+    values = sign * np.array([trial.metrics.get(metric, np.nan) for trial in trials], float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+class _Builder:
+    def __init__(
+        self, encoded: Sequence[Encoded], pending: Sequence[Encoded], yardstick: Yardstick, fit: Fit
+    ) -> None:
+        self._encoded = encoded
+        self._rows = Rows.of(encoded, yardstick)
+        self._pending = Rows.of(pending, yardstick) if pending else None
+        self._fit = fit
+
+    def metric(self, values: Vector) -> MetricModel | None:
+        """Without any value, None."""
+        places = np.flatnonzero(~np.isnan(values))
+        if not len(places):
+            return None
+        known = values[places]
+        warp = Warp.of(known)
+        exact = self._exact(places, known, warp)
+        if exact is not None:
+            return exact
+        surrogate = self._fit(self._rows.take(places), warp.score(known), self._pending)
+        return MetricModel(warp, surrogate)
+
+    def plain(self, values: Vector) -> MetricModel:
+        """Unwarped but for its mean."""
+        mean = float(values.mean())
+        warp = Warp(np.array([0.0, 1.0]), np.array([-mean, 1.0 - mean]))
+        return MetricModel(warp, self._fit(self._rows, values - mean, self._pending))
+
+    def _exact(self, places: NDArray[np.intp], known: Vector, warp: Warp) -> MetricModel | None:
+        """A metric that is an affine function of parameters or of FLOPs in everything seen is taken to be
+        one everywhere: it need not be learnt, whatever its name and unit.
+        """
+        for size in (_parameters, _flops):
+            sizes = np.array([size(self._encoded[place]) for place in places])
+            if len(np.unique(sizes)) < PROOF:
+                continue
+            (slope, offset), *_ = np.polyfit(sizes, known, 1, full=True)
+            if float(np.abs(slope * sizes + offset - known).max()) <= 1e-6 * float(np.ptp(known)):
+                return MetricModel(warp, None, size, float(slope), float(offset))
+        return None
+
+
+def _parameters(encoded: Encoded) -> float:
+    return float(encoded.parameters)
+
+
+def _flops(encoded: Encoded) -> float:
+    return float(encoded.flops)

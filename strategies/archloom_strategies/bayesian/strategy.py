@@ -1,0 +1,165 @@
+"""Bayesian optimisation: a surrogate of every metric, and the candidates that promise most under it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeResult, Strategy
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
+from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
+from archloom_strategies.bayesian.candidates import Candidates
+from archloom_strategies.bayesian.model import Model, build
+from archloom_strategies.bayesian.process import Rows, representative
+from archloom_strategies.bayesian.trees import TreesSurrogate
+from archloom_strategies.features import Encoded, encoder_of, yardstick_of
+from archloom_strategies.trials import Log, Trial, read_log
+
+#: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
+TRAINED = 500
+#: Networks of the last trials that candidates are compared with, beyond those that are trained on.
+COMPARED = 1_500
+#: Random trials before the surrogate is asked, unless a short budget allows fewer.
+INITIAL = 5
+
+
+class BayesianSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    surrogate: Literal["gaussian-process", "trees"] = Field(
+        "gaussian-process", description="What predicts a metric: a Gaussian process, or an ensemble of trees."
+    )
+    acquisition: Kind = Field(
+        "expected-improvement", description="What a proposal is chosen by, given the prediction."
+    )
+    initial: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Random trials to begin with; null takes 5, fewer of a small budget.",
+    )
+
+
+Request = ProposeRequest[BayesianSettings, None]
+
+
+class BayesianOptimization(Strategy[BayesianSettings]):
+    """Each step fits surrogates to the whole log and proposes what promises most; there is no state.
+
+    - Users' trials count as the others do, so earlier results are a warm start.
+    - Trials under way, and the proposals of one answer, are taken as done at their predicted values.
+    - A constraint, and whether trials fail, has a surrogate of its own; the promise is multiplied by the
+      chance that all goes well.
+    - Several objectives are weighed by the hypervolume that a candidate is expected to add.
+    - Of all that make the same network with the same recipe, one is proposed once.
+    """
+
+    name = "bayesian"
+    version = "1"
+    summary = (
+        "Bayesian optimisation: Gaussian process or trees over decisions, paths, neighbourhoods and sizes."
+    )
+    capabilities = Capabilities(max_objectives=0, constraints=True, history=True)
+
+    def propose(self, request: Request) -> ProposeResult[None]:
+        if not request.count:
+            return ProposeResult()
+        log = read_log(request)
+        return _Step(request, log).answer()
+
+
+class _Step:
+    def __init__(self, request: Request, log: Log) -> None:
+        self.request = request
+        self.log = log
+        self.encoder = encoder_of(request)
+        self.ended = _trained(request, log.ended)
+        self.pending = [self.encoder(trial.architecture) for trial in log.pending]
+        self.encoded = [self.encoder(trial.architecture) for trial in self.ended]
+        self.candidates = Candidates(request, log.asked, self._networks(), request.rng)
+
+    def answer(self) -> ProposeResult[None]:
+        model = None if self._young() else self._model()
+        seed = self.request.random_stream("acquisition").getrandbits(64)
+        best = [trial.architecture for trial in _ordered(self.request, self.ended)[:16]]
+        score = None if model is None else lambda found: self._promise(model, found, seed).scores()
+        self.candidates.collect(self.request.count, best, score)
+        if not self.candidates.found and self.candidates.sweep():
+            return ProposeResult(exhausted="every network of the space was proposed")
+        found, chosen = self.candidates.found, []
+        if model is None:
+            chosen = found[: self.request.count]
+        elif found:
+            chosen = self._choose(model, found, seed)
+        return ProposeResult(
+            [Proposal(each.architecture, note="random" if model is None else "surrogate") for each in chosen],
+            diagnostics={
+                "trained_on": float(len(self.ended)) if model is not None else 0.0,
+                "pending": float(len(self.pending)),
+                "candidates": float(len(found)),
+            },
+        )
+
+    def _young(self) -> bool:
+        spec = self.request.spec
+        initial = self.request.settings.initial
+        if initial is None:
+            initial = max(2, min(INITIAL, spec.trials // 4)) if spec.trials else INITIAL
+        return len(self.ended) < min(initial, 2) or len(self.ended) + len(self.pending) < initial
+
+    def _model(self) -> Model | None:
+        request = self.request
+        return build(
+            request.spec, self.ended, self.encoded, self.pending, yardstick_of(request), self._surrogate
+        )
+
+    def _surrogate(self, rows: Rows, targets: NDArray[np.float64], pending: Rows | None) -> Surrogate:
+        if self.request.settings.surrogate == "trees":
+            seed = self.request.random_stream("trees").getrandbits(32)
+            return TreesSurrogate.fitted(rows, targets, pending, seed)
+        return GaussianSurrogate.fitted(rows, targets, pending)
+
+    def _promise(self, model: Model, found: list[Encoded], seed: int) -> Promise:
+        rows = Rows.of(found, yardstick_of(self.request))
+        kind = self.request.settings.acquisition
+        return promise(kind, model, found, rows, np.random.default_rng(seed))
+
+    def _choose(self, model: Model, found: list[Encoded], seed: int) -> list[Encoded]:
+        promised = self._promise(model, found, seed)
+        chosen: list[Encoded] = []
+        left = np.ones(len(found), bool)
+        while len(chosen) < self.request.count and left.any():
+            place = int(np.argmax(np.where(left, promised.scores(), -np.inf)))
+            left[place] = False
+            promised.expect(place)
+            chosen.append(found[place])
+        return chosen
+
+    def _networks(self) -> list[str]:
+        """Of the trials that a candidate is likely to equal: the better and the newer ones."""
+        last = list(self.log.trials.values())[-COMPARED:]
+        compared = {trial.architecture.key: trial.architecture for trial in (*self.ended, *last)}
+        return [self.encoder(architecture).network for architecture in compared.values()]
+
+
+def _scores(request: Request, trials: list[Trial]) -> NDArray[np.float64]:
+    """By the first objective, refused trials last."""
+    goal = request.spec.objectives[0]
+    values = [
+        goal.score(trial.metrics[goal.metric])
+        if goal.metric in trial.metrics and not trial.refused
+        else -np.inf
+        for trial in trials
+    ]
+    return np.asarray(np.nan_to_num(np.array(values, float), nan=-np.inf, posinf=np.inf, neginf=-np.inf))
+
+
+def _ordered(request: Request, trials: list[Trial]) -> list[Trial]:
+    return [trials[place] for place in np.argsort(-_scores(request, trials), kind="stable")]
+
+
+def _trained(request: Request, trials: list[Trial]) -> list[Trial]:
+    return [trials[place] for place in representative(_scores(request, trials), TRAINED)]

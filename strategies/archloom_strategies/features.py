@@ -1,0 +1,229 @@
+"""Architectures as rows of numbers, for surrogates: what was decided, and the network that it makes.
+
+Four blocks, each a classic encoding, so that a kernel or a tree may weigh them:
+
+- ``decisions``: the space's vector encoding, which says all of an architecture (recipes too).
+- ``paths``: which chains of operations lead from input to output, hashed (White et al., "BANANAS",
+  AAAI 2021).
+- ``neighborhoods``: how many neighbourhoods of each kind the network has, hashed, as logarithms
+  (Weisfeiler-Lehman; Ru et al., "Interpretable Neural Architecture Search via Bayesian Optimisation with
+  Weisfeiler-Lehman Kernels", ICLR 2021).
+- ``sizes``: logarithms of parameters, multiply-adds, depth and layers.
+
+The space's own path and graph encodings say the same in strings; here a network costs about a millisecond,
+since a search encodes hundreds for one proposal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+import numpy as np
+from archloom.space import Architecture, Graph, Space
+from archloom.strategy import ProposeRequest
+from numpy.typing import NDArray
+
+Row = NDArray[np.float32] | NDArray[np.uint8]
+
+BLOCKS = ("decisions", "paths", "neighborhoods", "sizes")
+PATHS = 512
+NEIGHBORHOODS = 512
+#: Chains that one layer passes on: of more, those whose hashes are least, a sample that similar networks
+#: share.
+CHAINS = 32
+#: Refinements of the Weisfeiler-Lehman labels.
+REFINEMENTS = 2
+#: Architectures that a warm replica keeps encoded, some 3 KB each.
+KEPT = 20_000
+
+_MASK = (1 << 64) - 1
+_SPREAD = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An architecture with its rows."""
+
+    architecture: Architecture
+    network: str
+    """Equal for architectures that make the same network and the same recipe."""
+    parameters: int
+    flops: int
+    layers: int
+    rows: tuple[Row, ...]
+    """In the order of ``BLOCKS``."""
+
+
+class Encoder:
+    """Encodes the architectures of one space, each once.
+
+    It is safe for threads, and what it keeps is only speed: each answer is a function of the space and the
+    architecture.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._kept: dict[str, Encoded] = {}
+        self._networks: dict[str, Encoded] = {}
+
+    def __call__(self, architecture: Architecture) -> Encoded:
+        key = architecture.key
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= KEPT:
+                self._kept, self._networks = {}, {}
+            found = self._kept[key] = encode(self.space, architecture, self._networks)
+            self._networks.setdefault(found.network, found)
+        return found
+
+
+def encoder_of(request: ProposeRequest[Any, Any]) -> Encoder:
+    """The encoder of the request's space, which a warm replica keeps."""
+    return request.derived("encoder", lambda: _encoder(request.space))
+
+
+@lru_cache(maxsize=4)
+def _encoder(space: Space) -> Encoder:
+    """Shared by all strategies and replicas of a process: encoding is a function of the space alone."""
+    return Encoder(space)
+
+
+def encode(
+    space: Space, architecture: Architecture, networks: Mapping[str, Encoded] | None = None
+) -> Encoded:
+    """``networks`` are known ones, whose blocks need not be made again."""
+    graph = space.graph(architecture)
+    recipe = repr(sorted(space.recipe(architecture).items()))
+    network = f"{graph.hash}/{sha256(recipe.encode()).hexdigest()[:16]}" if recipe != "[]" else graph.hash
+    decisions = np.array(space.encode(architecture), np.float32)
+    known = (networks or {}).get(network)
+    rows = known.rows[1:] if known else (_paths(graph), _neighborhoods(graph), _sizes(graph))
+    return Encoded(architecture, network, graph.parameters, graph.flops, len(graph.nodes), (decisions, *rows))
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What is usual in a space, by draws that are always the same, so that it is the same to each replica."""
+
+    scales: Mapping[str, float]
+    """The median squared distance of each block between two random architectures. Blocks in which most are
+    equal are left out.
+    """
+    layers: float
+    """Of a network, on average."""
+
+
+def yardstick_of(request: ProposeRequest[Any, Any]) -> Yardstick:
+    encoder = encoder_of(request)
+    return request.derived("yardstick", lambda: measure(encoder))
+
+
+def measure(encoder: Encoder, draws: int = 64) -> Yardstick:
+    rng = Random(0)
+    drawn = [encoder(encoder.space.sample(rng)) for _ in range(draws)]
+    found = {}
+    for place, block in enumerate(BLOCKS):
+        rows = np.stack([each.rows[place] for each in drawn]).astype(float)
+        between = squared_distances(rows, rows)[np.triu_indices(draws, 1)]
+        if (median := float(np.median(between))) > 1e-12:
+            found[block] = median
+    layers = float(np.mean([each.layers for each in drawn]))
+    return Yardstick(found or {"decisions": 1.0}, layers)
+
+
+def squared_distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the rows of ``one`` [n, d] to those of ``other`` [m, d]: [n, m]."""
+    squares = (one * one).sum(1)[:, None] + (other * other).sum(1)[None] - 2.0 * one @ other.T
+    return np.asarray(np.maximum(squares, 0.0))
+
+
+# ------------------------------------------------------------------ the network's blocks
+
+
+def _paths(graph: Graph) -> Row:
+    """A deep network is cut where all of its paths meet; chains of pieces that repeat count once."""
+    row = np.zeros(PATHS, np.uint8)
+    words = [_words(node.operation.label, node.operation)[0] for node in graph.nodes]
+    last = list(range(len(graph.nodes)))
+    for node in graph.nodes:
+        for source in node.inputs:
+            last[source] = node.id
+    reaching: list[Sequence[int]] = [()] * len(graph.nodes)
+    furthest = 0
+    for node in graph.nodes:
+        number, word = node.id, words[node.id]
+        heads: Sequence[int] = (0,)
+        if len(node.inputs) == 1:
+            heads = reaching[node.inputs[0]]
+        elif node.inputs:
+            heads = sorted({chain for source in node.inputs for chain in reaching[source]})[:CHAINS]
+        chains = [((chain ^ word) * _SPREAD + word) & _MASK for chain in heads]
+        if number and furthest <= number:  # all paths meet here: a piece ends, and the next begins
+            for chain in chains:
+                row[(chain >> 40) % PATHS] = 1
+            chains = [0]
+        reaching[number] = chains
+        furthest = max(furthest, last[number])
+    return row
+
+
+def _neighborhoods(graph: Graph) -> Row:
+    labels = np.array([_words(node.operation.label, node.operation)[1] for node in graph.nodes], np.uint64)
+    edges = [(source, node.id) for node in graph.nodes for source in node.inputs]
+    ends = np.array(edges, np.intp).reshape(-1, 2)
+    sources, readers = ends[:, 0], ends[:, 1]
+    row = np.zeros(NEIGHBORHOODS)
+    for refinement in range(REFINEMENTS + 1):
+        places = (labels >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
+        row += np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)
+        if refinement < REFINEMENTS:
+            read, reading = np.zeros_like(labels), np.zeros_like(labels)
+            np.add.at(read, readers, _mixed(labels[sources], 1))
+            np.add.at(reading, sources, _mixed(labels[readers], 2))
+            labels = _mixed(labels + _mixed(read, 3) + _mixed(reading, 4), 5)
+    return np.log1p(row).astype(np.float32)
+
+
+def _mixed(labels: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014); sums of what it yields stand for multisets."""
+    mixed = labels + np.uint64((salt * _SPREAD) & _MASK)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _sizes(graph: Graph) -> Row:
+    depth = [0] * len(graph.nodes)
+    for node in graph.nodes:
+        depth[node.id] = 1 + max((depth[source] for source in node.inputs), default=0)
+    whole = (graph.parameters, graph.flops, max(depth), len(graph.nodes))
+    return np.array([math.log1p(each) for each in whole], np.float32)
+
+
+_known: dict[bytes, tuple[int, int]] = {}
+
+
+def _words(label: bytes, operation: Any) -> tuple[int, int]:
+    """A layer's word in a chain (operation and kernel) and as a node (all of its parameters, channels
+    among them).
+    """
+    found = _known.get(label)
+    if found is None:
+        parameters = dict(operation.parameters)
+        coarse = f"{operation.name}{parameters.get('k', '')}"
+        fine = f"{operation.name}{sorted(parameters.items())}{operation.shape.channels}"
+        if len(_known) > 100_000:
+            _known.clear()
+        found = _known[label] = (_hashed(coarse), _hashed(fine))
+    return found
+
+
+@lru_cache(maxsize=10_000)
+def _hashed(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big")

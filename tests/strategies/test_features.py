@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from archloom.space import Space, load_preset
+from archloom.space.nasbench201 import from_arch_string
+from archloom.testing.probe import TINY_SPACE, TREE_SPACE
+from archloom_strategies.features import BLOCKS, Encoder, encode, measure, squared_distances
+
+CELLS = load_preset("nasbench201")
+
+
+def test_cells_that_make_one_network_have_its_rows_but_their_own_decisions() -> None:
+    one = from_arch_string("|nor_conv_3x3~0|+|avg_pool_3x3~0|none~1|+|none~0|skip_connect~1|skip_connect~2|")
+    other = from_arch_string(
+        "|avg_pool_3x3~0|+|nor_conv_3x3~0|none~1|+|none~0|skip_connect~1|skip_connect~2|"
+    )
+    third = from_arch_string("|nor_conv_3x3~0|+|avg_pool_3x3~0|none~1|+|none~0|skip_connect~1|none~2|")
+    encoder = Encoder(CELLS)
+    a, b, c = (encoder(each) for each in (one, other, third))
+    assert a.network == b.network != c.network
+    rows = dict(zip(BLOCKS, zip(a.rows, b.rows, c.rows, strict=True), strict=True))
+    assert not np.array_equal(rows["decisions"][0], rows["decisions"][1])
+    for block in ("paths", "neighborhoods", "sizes"):
+        first, second, different = rows[block]
+        assert np.array_equal(first, second)
+        assert not np.array_equal(first, different)
+        # What the encoder took from the first, it would have made of the second.
+        assert np.array_equal(encode(CELLS, other).rows[BLOCKS.index(block)], second)
+
+
+def test_a_network_with_another_recipe_is_another_one() -> None:
+    space = Space.from_yaml(TREE_SPACE)
+    sgd = space.sample(random.Random(1))
+    other = {"sgd": "adamw", "adamw": "sgd"}[str(sgd["recipe.optimizer"])]
+    adamw = type(sgd)({**sgd.decisions, "recipe.optimizer": other})
+    assert space.graph(sgd).hash == space.graph(adamw).hash
+    assert encode(space, sgd).network != encode(space, adamw).network
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "mobile", "resnet", "mlp"])
+def test_every_preset_has_a_yardstick(name: str) -> None:
+    encoder = Encoder(load_preset(name))
+    yardstick = measure(encoder, draws=12)
+    assert "decisions" in yardstick.scales
+    assert "sizes" in yardstick.scales
+    assert all(scale > 0 for scale in yardstick.scales.values())
+    assert yardstick == measure(Encoder(load_preset(name)), draws=12)
+
+
+def test_a_block_that_is_equal_everywhere_is_left_out() -> None:
+    text = TINY_SPACE.replace("k: {choice: [1, 3]}", "k: 3").replace(
+        "out: {choice: [4, 8]}", "out: {choice: [4, 8]}"
+    )
+    assert "paths" not in measure(Encoder(Space.from_yaml(text))).scales
+
+
+def test_distances_are_those_of_the_definition() -> None:
+    numbers = np.random.default_rng(1).standard_normal((4, 3))
+    others = numbers[:2] + 1
+    by_hand = [[((one - other) ** 2).sum() for other in others] for one in numbers]
+    assert squared_distances(numbers, others) == pytest.approx(np.array(by_hand))
