@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from archloom_evaluators.build import layers as layers  # registers the built-in operations
 from archloom_evaluators.build.registry import build_operation
 
+_EMPTY = nn.ModuleDict()
+
 
 class Network(nn.Module):
     """Called with the graph's inputs, in order; returns its output, or name -> output where it has several.
 
     Each layer is kept under its path in the space (a group's name for shared weights), so its weights in
     ``state_dict()`` are called ``layers.<path>.weight``, with "/" for the dots in the path: the same layer
-    has the same name in every architecture of a space.
+    has the same name in every architecture of a space. A layer that is called as torch's containers call
+    something of their own, such as ``type``, is kept under ``/type``.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -83,8 +86,8 @@ class Scan(nn.Module):
 
 
 def layer_key(path: str) -> str:
-    """A path as a name of ``Network.layers``, where dots are not allowed."""
-    return path.replace(".", "/")
+    """A path as a name of ``Network.layers``, where neither dots nor names of attributes are allowed."""
+    return f"/{path}" if hasattr(_EMPTY, path) else path.replace(".", "/")
 
 
 def build_module(graph: Graph) -> Network:

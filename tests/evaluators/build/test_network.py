@@ -101,6 +101,23 @@ def test_mobile_builds_at_its_own_resolution() -> None:
     assert weights(network) == graph.parameters
 
 
+@pytest.mark.parametrize("name", ["type", "keys", "pop", "training", "forward", "_modules"])
+def test_a_layer_may_be_called_as_something_of_torch(name: str) -> None:
+    torch.manual_seed(0)
+    inner = {"name": name, "sequence": [{"name": name, "layer": "linear", "out": 3}]}
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [2]}},
+            "body": {"sequence": [{"name": name, "layer": "linear", "out": 4}, {"sequence": [inner]}]},
+        }
+    )
+    graph = space.graph(space.sample(Random(0)))
+    network = build_module(graph)
+    assert network(*batch(graph)).shape == (2, 3)
+    assert weights(network) == graph.parameters
+    assert f"layers./{name}.weight" in network.state_dict()
+
+
 def alignment(one: Graph, other: Graph) -> dict[int, int]:
     """Nodes of one that play the part of nodes of the other, by an isomorphism that networkx finds."""
 
