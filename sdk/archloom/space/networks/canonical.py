@@ -1,24 +1,29 @@
 """A hash of a network that does not change when layers are renamed, renumbered, or listed in another order.
 
-1. Every node gets a colour from its label and its inputs' colours (summed where their order plays no part).
-2. The network is written down by a walk from its outputs up, depth first, in the order of each node's inputs;
-   inputs whose order plays no part are taken by colour. The text tells the whole network, and where the
-   inputs of no node share a colour, it is the same however the network was listed.
-3. Where two different inputs share one, colours are made finer once: by what reads each node, and then by its
-   inputs again. Inputs that still share a colour may stand in any order if they are alike throughout, each a
-   chain of its own from the same tensor; else the network is left to ``refinement``: exact too, and slower.
+1. Every piece (``pieces``) gets a colour from its labels and its inputs' colours (summed where their order
+   plays no part).
+2. The network is written down by a walk from its outputs up, depth first, in the order of each layer's
+   inputs; inputs whose order plays no part are taken by colour. The text tells the whole network, layer by
+   layer, and where the inputs of no layer share a colour, it is the same however the network was listed, and
+   cut into pieces.
+3. Where two different inputs share one, colours are made finer once: by what reads each layer, and then by
+   its inputs again. Inputs that still share a colour may stand in any order if they are alike throughout,
+   each a chain of its own from the same tensor; else the network is left to ``refinement``: exact too, and
+   slower.
 
-Each step is taken or not by the network's form alone, so equal networks take the same ones. Colours are 64
+Each step is taken or not by the network's form alone, so equal networks take the same ones. Colours are 61
 bits wide: two that agree by accident cost time, nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 
 from archloom.space.networks.colours import Sources, colours_from_above, finer_colours
+from archloom.space.networks.pieces import LABEL, Piece, labelled
 from archloom.space.networks.refinement import refined_form
 
 
@@ -34,97 +39,127 @@ def canonical_hash(
     inputs: Mapping[str, int],
     outputs: Mapping[str, int],
 ) -> str:
-    """Lower-case hex of a network's canonical form.
+    """Lower-case hex of the canonical form of a network that is given layer by layer.
 
-    Of each node: its label, whether its inputs are ordered, its inputs (earlier nodes), its weight-sharing
-    group or "". What no output reads plays no part, inputs apart.
+    Of each: its label, whether its inputs are ordered, its inputs (earlier layers), its weight-sharing group
+    or "". What no output reads plays no part, inputs apart.
     """
-    if inputs or any(len(label) != 16 for label in labels):
-        labels = _sixteen(labels, inputs)
-    colours = colours_from_above(labels, ordered, sources)
+    pieces = [labelled(label, order) for label, order in zip(labels, ordered, strict=True)]
+    sharing = {number: group for number, group in enumerate(groups) if group}
+    return hash_of_pieces(pieces, sources, sharing, inputs, outputs)
+
+
+def hash_of_pieces(
+    pieces: Sequence[Piece],
+    sources: Sources,
+    groups: Mapping[int, str],
+    inputs: Mapping[str, int],
+    outputs: Mapping[str, int],
+) -> str:
+    """The same, piece by piece: what reads a piece reads its last layer. groups: of the pieces, each of one
+    layer, that share weights.
+    """
+    if inputs:
+        pieces = list(pieces)
+        for name, node in inputs.items():
+            pieces[node] = _port(pieces[node].text, name)
+    colours = colours_from_above(pieces, sources)
     names = sorted(outputs)
     roots = [outputs[name] for name in names]
-    walk = _Walk(labels, ordered, sources, groups)
     try:
-        form = b"plain", walk.text(roots, colours, inputs)
+        form = b"plain", _Walk(pieces, sources, groups).text(roots, colours, inputs)
     except _Tie:
-        walk = _Walk(labels, ordered, sources, groups)
-        walk.readers = _readers(sources, roots)
-        finer = finer_colours(colours, ordered, sources, roots)
+        finer, readers = finer_colours(pieces, colours, sources, roots)
         try:
-            form = b"finer", walk.text(roots, finer, inputs)
+            form = b"finer", _Walk(pieces, sources, groups, readers).text(roots, finer, inputs)
         except _Tie:
-            form = b"refined", refined_form(labels, ordered, sources, groups, inputs, roots)
+            form = b"refined", refined_form(*_layers(pieces, sources, groups, inputs, roots))
     digest = sha256(form[0] + repr(names).encode())
     digest.update(form[1])
     return digest.hexdigest()
 
 
-def _sixteen(labels: Sequence[bytes], inputs: Mapping[str, int]) -> list[bytes]:
-    """Labels of 16 bytes; inputs are labelled by their names too."""
-    whole = [label if len(label) == 16 else sha256(label).digest()[:16] for label in labels]
-    for name, node in inputs.items():
-        whole[node] = sha256(whole[node] + b"input:" + name.encode()).digest()[:16]
-    return whole
+@lru_cache(maxsize=10_000)
+def _port(label: bytes, name: str) -> Piece:
+    """An input, which is labelled by its name too."""
+    return labelled(sha256(label + b"input:" + name.encode()).digest()[:LABEL], False)
 
 
-def _readers(sources: Sources, roots: Sequence[int]) -> list[int]:
-    """How often each node is read."""
-    readers = [0] * len(sources)
-    for before in sources:
-        for source in before:
-            readers[source] += 1
-    for root in roots:
-        readers[root] += 1
-    return readers
+def _layers(
+    pieces: Sequence[Piece],
+    sources: Sources,
+    groups: Mapping[int, str],
+    inputs: Mapping[str, int],
+    roots: Sequence[int],
+) -> tuple[list[bytes], list[bool], list[tuple[int, ...]], list[str], list[int], list[int]]:
+    """Labels, orders, inputs and groups of the layers one by one; the inputs and the roots among them."""
+    labels: list[bytes] = []
+    ordered: list[bool] = []
+    moved: list[tuple[int, ...]] = []
+    shared: list[str] = []
+    last: list[int] = []  # the last layer of each piece
+    for number, (piece, before) in enumerate(zip(pieces, sources, strict=True)):
+        reads = tuple([last[source] for source in before])
+        for end in range(len(piece.text), 0, -LABEL):
+            labels.append(piece.text[end - LABEL : end])
+            ordered.append(piece.ordered and len(before) != 1)
+            moved.append(reads)
+            shared.append(groups.get(number, ""))
+            reads = (len(labels) - 1,)
+        last.append(len(labels) - 1)
+    return labels, ordered, moved, shared, [last[node] for node in inputs.values()], [last[n] for n in roots]
 
 
 class _Walk:
-    """Writes a network down: labels in the order of the walk, and marks where it is no chain. A mark begins
-    with the number of nodes written before it, so the text can be read in one way only.
+    """Writes a network down: labels in the order of the walk, and marks where it is no chain. A mark is the
+    number of layers written before it, and a number that tells its kind by its remainder of 3, so the text
+    can be read in one way only.
     """
 
     def __init__(
-        self, labels: Sequence[bytes], ordered: Sequence[bool], sources: Sources, groups: Sequence[str]
+        self,
+        pieces: Sequence[Piece],
+        sources: Sources,
+        groups: Mapping[int, str],
+        readers: Sequence[int] | None = None,
     ) -> None:
-        self.labels = labels
-        self.ordered = ordered
+        self.pieces = pieces
         self.sources = sources
         self.groups = groups
-        self.readers: list[int] | None = None  # with them, inputs that are alike throughout may tie
+        self.readers = readers  # with them, inputs that are alike throughout may tie
 
     def text(self, roots: Sequence[int], colours: Sequence[int], inputs: Mapping[str, int]) -> bytes:
         """Raises _Tie where colours leave an order open."""
-        labels, sources, groups = self.labels, self.sources, self.groups
-        seen = [-1] * len(labels)
+        pieces, sources, groups = self.pieces, self.sources, self.groups
+        seen = [-1] * len(pieces)
         names: dict[str, int] = {}
         written: list[bytes] = []
-        marks: list[str] = []
+        marks: list[int] = []
         left = list(reversed(roots))
         count = 0
         while left:
             node = left.pop()
             while True:
                 if seen[node] >= 0:
-                    marks.append(f"{count}={seen[node]}")
+                    marks += (count, 3 * seen[node])
                     break
-                if groups[node]:
-                    marks.append(f"{count}@{names.setdefault(groups[node], len(names))}")
+                if groups and node in groups:
+                    marks += (count, 3 * names.setdefault(groups[node], len(names)) + 1)
                 seen[node] = count
-                written.append(labels[node])
-                before = sources[node]
+                piece, before = pieces[node], sources[node]
+                written.append(piece.text)
                 if len(before) == 1:
-                    count += 1
+                    count += piece.count
                     node = before[0]
                     continue
-                marks.append(f"{count}({len(before)}")
+                marks += (count, 3 * len(before) + 2)
                 count += 1
-                if not self.ordered[node] and len(before) > 1:
+                if len(before) > 1 and not piece.ordered:
                     before = self.arranged(before, colours)
                 left.extend(before[::-1])
                 break
-        loose = sorted(labels[node] for node in inputs.values() if seen[node] < 0)
-        return b"".join((f"{count} {len(roots)} {' '.join(marks)}\n".encode(), *written, *loose))
+        loose = sorted(pieces[node].text for node in inputs.values() if seen[node] < 0)
+        return b"".join((f"{count} {len(roots)} {marks}\n".encode(), *written, *loose))
 
     def arranged(self, before: tuple[int, ...], colours: Sequence[int]) -> tuple[int, ...]:
         """Inputs by colour."""
@@ -136,25 +171,26 @@ class _Walk:
                 return other, one
         found = sorted(before, key=lambda node: (colours[node], node))
         for one, other in pairwise(found):
-            if one != other and colours[one] == colours[other] and not self.alike(one, other, colours):
+            if one != other and colours[one] == colours[other] and not self.alike(one, other):
                 raise _Tie
         return tuple(found)
 
-    def alike(self, one: int, other: int, colours: Sequence[int]) -> bool:
+    def alike(self, one: int, other: int) -> bool:
         """Whether two tensors surely stand for each other: each is read here alone, and comes by a chain of
-        equal layers, each read once, from one tensor.
+        equal layers, each read once, from the same tensors.
         """
-        if self.readers is None:
-            return False
-        labels, sources, groups, readers = self.labels, self.sources, self.groups, self.readers
-        while one != other:
-            if labels[one] != labels[other] or readers[one] != 1 or readers[other] != 1:
-                return False
-            if groups[one] or groups[other]:
-                return False
-            if len(sources[one]) != 1 or len(sources[other]) != 1:
-                if self.ordered[one]:
-                    return sources[one] == sources[other]
-                return sorted(sources[one]) == sorted(sources[other])
-            one, other = sources[one][0], sources[other][0]
-        return True
+        return self.readers is not None and self.branch(one) == self.branch(other)
+
+    def branch(self, node: int) -> tuple[bytes, bool, tuple[int, ...]]:
+        """The labels of the layers, each read once and with weights of its own, that lead to a tensor; and
+        the tensors that the first one reads, or the tensor that is no such layer's.
+        """
+        assert self.readers is not None
+        text: list[bytes] = []
+        while self.readers[node] == 1 and node not in self.groups:
+            piece, before = self.pieces[node], self.sources[node]
+            text.append(piece.text)
+            if len(before) != 1:
+                return b"".join(text), True, before if piece.ordered else tuple(sorted(before))
+            node = before[0]
+        return b"".join(text), False, (node,)

@@ -4,6 +4,7 @@ gone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.language.expressions import Scalar
-from archloom.space.networks.canonical import canonical_hash
+from archloom.space.networks.canonical import hash_of_pieces
+from archloom.space.networks.pieces import single
 from archloom.space.networks.scans import SCAN, scan_operation
 from archloom.space.operations import Operation, OperationError, Shape, resolve
 
@@ -69,15 +71,17 @@ class Graph:
         """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and
         ids play no part.
         """
-        _, operations, sources, _, groups = zip(*self.nodes, strict=True)
-        return canonical_hash(
-            [operation.label for operation in operations],
-            [operation.ordered for operation in operations],
-            sources,
-            groups,
-            self.inputs,
-            self.outputs,
-        )
+        _, operations, sources, _, names = zip(*self.nodes, strict=True)
+        shared = self.shared
+        groups = [name if name in shared else "" for name in names]
+        shared = {number: group for number, group in enumerate(groups) if group}
+        return hash_of_pieces([single(o) for o in operations], sources, shared, self.inputs, self.outputs)
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """The groups of two nodes and more; one of a single node only names its weights."""
+        found = Counter([node.group for node in self.nodes if node.group])
+        return frozenset([group for group, number in found.items() if number > 1])
 
     @cached_property
     def parameters(self) -> int:
@@ -150,22 +154,18 @@ _ASSOCIATIVE = ("sum", "mul")
 def prune(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
     """The graph of what reaches an output; inputs stay.
 
-    A sum that is read once, by another sum, is part of it (products likewise). A weight-sharing group of one
-    is none.
+    A sum that is read once, by another sum, is part of it (products likewise).
     """
     uses = _uses(instances, inputs, outputs)
-    groups: dict[str, int] = {}
     absorbed: set[int] = set()
-    for number, operation, sources, _, group in instances:
+    for number, operation, sources, _, _ in instances:
         if not uses[number]:
             continue
-        if group:
-            groups[group] = groups.get(group, 0) + 1
         if operation.name in _ASSOCIATIVE:
             absorbed.update(
                 s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name
             )
-    if not absorbed and not groups and all(uses):
+    if not absorbed and all(uses):
         return Graph(tuple(instances), inputs, outputs)
     ids = [0] * len(instances)
     terms: dict[int, list[int]] = {}
@@ -186,8 +186,6 @@ def prune(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Ma
         else:
             before = tuple([ids[source] for source in sources])
         ids[number] = len(nodes)
-        if group and groups[group] < 2:
-            group = ""
         nodes.append(GraphNode(len(nodes), operation, before, path, group))
     return Graph(
         tuple(nodes),

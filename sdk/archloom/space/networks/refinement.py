@@ -23,6 +23,7 @@ from hashlib import sha256
 from typing import Any
 
 from archloom.space.networks.colours import colours_from_above, finer_colours
+from archloom.space.networks.pieces import labelled
 
 Vertex = tuple[bytes, bool, tuple[int, ...]]
 """Label, whether its inputs are ordered, its inputs (earlier vertices)."""
@@ -38,7 +39,7 @@ def refined_form(
     ordered: Sequence[bool],
     sources: Sequence[tuple[int, ...]],
     groups: Sequence[str],
-    inputs: Mapping[str, int],
+    inputs: Sequence[int],
     outputs: Sequence[int],
 ) -> bytes:
     """Equal for equal networks. Of each node: its label (16 bytes), whether its inputs are ordered, its
@@ -53,18 +54,18 @@ def refined_form(
     whole = _with_ports(
         nodes,
         list(members.values()),
-        [place[node] for node in inputs.values()],
+        [place[node] for node in inputs],
         [place[node] for node in outputs],
     )
     return b"".join(map(_form, _segments(whole)))
 
 
 def _live(
-    nodes: Sequence[Vertex], inputs: Mapping[str, int], outputs: Sequence[int]
+    nodes: Sequence[Vertex], inputs: Sequence[int], outputs: Sequence[int]
 ) -> tuple[list[Vertex], list[int]]:
     """The vertices that an output reads, and the inputs; and their old numbers."""
     live = [False] * len(nodes)
-    for port in (*inputs.values(), *outputs):
+    for port in (*inputs, *outputs):
         live[port] = True
     for number in range(len(nodes) - 1, -1, -1):
         if live[number]:
@@ -152,8 +153,9 @@ class _Refinement:
         self.alike: list[tuple[int, int]] = []  # a symmetry maps the one to the other
 
     def form(self) -> Any:
-        first = colours_from_above(self.labels, self.ordered, self.inputs)
-        first = finer_colours(first, self.ordered, self.inputs, [len(first) - 1])  # it spares rounds
+        layers = [labelled(label, order) for label, order in zip(self.labels, self.ordered, strict=True)]
+        first = colours_from_above(layers, self.inputs)
+        first, _ = finer_colours(layers, first, self.inputs, [len(first) - 1])  # it spares rounds
         firsts = list(zip(self.labels, first, strict=True))
         start = _ranks(firsts)
         try:
