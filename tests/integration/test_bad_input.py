@@ -54,7 +54,7 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
     "shapes that do not fit": (
         {"space": {"input": INPUT, "body": {"sequence": [CONV, {"layer": "linear", "out": 10}]}}},
-        "space.body.sequence[1]: linear takes vector, the input is image[4,8,8]",
+        "space.body.sequence[1]: linear takes vector or seq, the input is image[4,8,8]",
     ),
     "another shape than the data's": (
         {"space": {"input": {"x": {"kind": "image", "shape": [3, 8, 8]}}, "body": CONV}},

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from archloom.errors import InvalidInput, NotFound, Violation
 from archloom.resources import ExperimentName
 from archloom.space import Architecture, SizeEstimate, Space, SpaceError, load_preset
+from archloom.space.decisions.describing import digits
 from archloom.space.messages.values import write_domain, write_literal
 from archloom.space.operations.messages import all_operations
 from archloom.v1 import architecture_pb2, space_pb2, space_service_pb2, space_service_pb2_grpc
@@ -262,7 +263,7 @@ def _size(asked: int) -> int:
 def _describe(space: Space, with_space: bool) -> space_service_pb2.DescribeSpaceResponse:
     return space_service_pb2.DescribeSpaceResponse(
         digest=space.digest,
-        size=str(space.size()),
+        size=digits(space.size()),
         continuous_decisions=len(space.continuous),
         decisions=list(_decisions(space)),
         vector_names=space.vector_names,
@@ -273,9 +274,9 @@ def _describe(space: Space, with_space: bool) -> space_service_pb2.DescribeSpace
 
 def _estimate(found: SizeEstimate) -> space_service_pb2.SizeEstimate:
     return space_service_pb2.SizeEstimate(
-        size=str(found.size),
-        low=str(found.low),
-        high=str(found.high),
+        size=digits(found.size),
+        low=digits(found.low),
+        high=digits(found.high),
         share=found.share,
         exact=found.exact,
     )

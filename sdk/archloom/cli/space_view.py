@@ -14,8 +14,8 @@ from rich.text import Text
 from archloom.cli.output import cell, new_table
 from archloom.cli.space_decisions import Row, decision_rows, literal_text
 from archloom.cli.space_tree import space_tree
-from archloom.cli.spaces import WRITTEN_OUT, size_text
 from archloom.space import Architecture, Graph, GraphNode, SizeEstimate, Space, SpaceError
+from archloom.space.decisions.describing import WRITTEN_OUT, size_text
 
 _MOST_ROWS = 60
 _MOST_CHOICES = 12

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +20,13 @@ from archloom.client import Client
 from archloom.client.registry import SpaceInfo
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
+from archloom.space.decisions.describing import size_text
 from archloom.spec.reading import load_space
 
 app = new_app("Search spaces: list, show, draw, validate and import them.")
 app.command("draw")(draw_space)
 app.command("operations")(list_operations)
 app.command("import")(import_space)
-WRITTEN_OUT = 10**12
 """Sizes below it are written out."""
 sys.set_int_max_str_digits(0)  # the size of a space may have any number of digits
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
@@ -91,7 +90,8 @@ def validate_space(source: Source, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"valid": True, "violations": [], "size": space.size(), "digest": space.digest})
     else:
-        typer.echo(f"{source}: valid, {size_text(space.size())} architectures")
+        size = space.size()
+        typer.echo(f"{source}: valid, {size_text(size)} architecture{'s' * (size != 1)}")
 
 
 def space_of(source: str) -> Space:
@@ -103,13 +103,6 @@ def space_of(source: str) -> Space:
         return load_preset(source)
     known = ", ".join(preset_names())
     raise InvalidInput([Violation("", f"{source!r} is neither a file nor a preset ({known})")])
-
-
-def size_text(size: int) -> str:
-    """Exact as long as people can read it."""
-    if size < WRITTEN_OUT:
-        return f"{size:,}"
-    return f"{Decimal(size):.2e}".replace("e+", "e")
 
 
 def first_sentence(text: str) -> str:

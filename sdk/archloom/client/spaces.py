@@ -6,6 +6,7 @@ Python programs rarely need them: `archloom.space` has the same tools without a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from archloom.client.connection import Connection
 from archloom.client.operations import OperationInfo
@@ -30,7 +31,7 @@ class Spaces:
     def size(self, space: Space | str) -> int:
         """Exact number of architectures over the discrete decisions."""
         request = pb.DescribeSpaceRequest(source=_reference(space))
-        return int(self._connection.call(self._stub.DescribeSpace, request).size)
+        return int(Decimal(self._connection.call(self._stub.DescribeSpace, request).size))
 
     def sample(self, space: Space | str, count: int, seed: int) -> list[Architecture]:
         request = pb.SampleArchitecturesRequest(

@@ -14,7 +14,7 @@ from archloom.space.building import resolve_recipe
 from archloom.space.decisions import choices, encoding
 from archloom.space.decisions.choices import Tree
 from archloom.space.decisions.compiling import compile_space
-from archloom.space.decisions.describing import DecisionInfo, describe
+from archloom.space.decisions.describing import DecisionInfo, describe, size_text
 from archloom.space.errors import BuildError, SpaceError, Violation, suggest
 from archloom.space.fitting.fitting import Fitting
 from archloom.space.fitting.sampling import MAX_TRIES, Sampler, SizeEstimate, Uniform
@@ -79,7 +79,7 @@ class Space:
         return hash(self.digest)
 
     def __repr__(self) -> str:
-        return f"Space({self.tree.name or self.digest[:8]!r}, {self.size()} architectures)"
+        return f"Space({self.tree.name or self.digest[:8]!r}, {size_text(self.size())} architectures)"
 
     @property
     def name(self) -> str:

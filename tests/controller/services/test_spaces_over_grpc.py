@@ -45,6 +45,29 @@ async def test_a_space_is_described(stub: Any) -> None:
     assert Space.from_proto(told.space) == SPACE
 
 
+CHANCES = {"choice": [number / 1000 for number in range(1, 101)]}
+
+
+async def test_a_size_of_thousands_of_digits_is_told(stub: Any) -> None:
+    big = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [4]}},
+            "body": {
+                "repeat": {
+                    "count": 900,
+                    "decisions": "free",
+                    "body": {"sequence": [{"layer": "dropout", "p": CHANCES} for _ in range(3)]},
+                }
+            },
+        }
+    )
+    assert big.size() == 100**2700
+    assert "1.00e5400 architectures" in repr(big)
+    source = space_service_pb2.SpaceReference(space=big.to_proto())
+    told = await stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=source))
+    assert told.size == "1" + "0" * 5400
+
+
 async def test_what_constraints_leave_is_told(stub: Any) -> None:
     source = space_service_pb2.SpaceReference(space=SMALL.to_proto())
     told = await stub.DescribeSpace(space_service_pb2.DescribeSpaceRequest(source=source))

@@ -121,6 +121,16 @@ def test_a_small_space_is_counted() -> None:
     assert counted.low == counted.size == counted.high == len(list(space.enumerate()))
 
 
+def test_a_space_without_decisions_that_breaks_its_constraint_is_told() -> None:
+    data = {
+        "input": {"x": {"kind": "vector", "shape": [4]}},
+        "body": {"layer": "linear", "out": 30},
+        "constraints": ["params <= 100"],
+    }
+    with pytest.raises(SpaceError, match="keeps 'params <= 100'"):
+        Space.from_dict(data).sample(Random(0))
+
+
 def test_a_space_beyond_floats_has_a_size_too() -> None:
     space = mlp(["w == 1"], layers=600)
     estimate = space.estimate_size(Random(0), draws=20)

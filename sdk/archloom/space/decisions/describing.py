@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from archloom.space.decisions.choices import Condition, Tree
 from archloom.space.language.domains import Choice, Domain, Literal, literal_key
@@ -22,6 +23,19 @@ class DecisionInfo:
     @property
     def always(self) -> bool:
         return not self.alternatives
+
+
+WRITTEN_OUT = 10**12
+
+
+def size_text(size: int) -> str:
+    """Exact as long as people can read it."""
+    return f"{size:,}" if size < WRITTEN_OUT else f"{Decimal(size):.2e}".replace("e+", "e")
+
+
+def digits(size: int) -> str:
+    """A size written out, however long; Python's own ``str`` refuses more than 4,300 digits."""
+    return f"{Decimal(size):f}"
 
 
 def describe(tree: Tree) -> tuple[DecisionInfo, ...]:

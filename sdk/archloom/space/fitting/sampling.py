@@ -237,7 +237,7 @@ class Sampler:
     def _usual_rates(self) -> tuple[float, ...]:
         """Probabilities of drawing a decision again: mostly one or two change, at times a fifth of all."""
         rng = Random(0)
-        usual = statistics.fmean(len(self._draw(rng, "decisions")) for _ in range(16))
+        usual = max(1.0, statistics.fmean(len(self._draw(rng, "decisions")) for _ in range(16)))
         return (min(0.5, 1 / usual), min(0.5, 1 / usual), min(0.5, 2 / usual), 0.2)
 
     def _log_values(self, decisions: Decisions) -> float:
