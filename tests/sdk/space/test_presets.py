@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import islice
+from math import prod
 from pathlib import Path
 from random import Random
 
@@ -89,6 +90,25 @@ def test_the_sizes_are_those_of_the_tables() -> None:
     heads = {192: (3, 4, 6), 216: (3, 4, 6), 240: (3, 4, 5, 6)}  # those that divide the embedding
     layers = [2 * len(found) for found in heads.values()]
     assert load_preset("autoformer").size() == sum(n**depth for n in layers for depth in (12, 13, 14))
+
+
+def test_what_is_searched_is_what_the_descriptions_say() -> None:
+    """Sizes from the counts of options: a preset that loses a choice has another."""
+    sizes = {name: load_preset(name).size() for name in NAMES}
+    assert sizes["resnet"] == 2 * 3 * (6 * 4 * (1 + 2 * 2)) ** 3  # depths, widths, kinds of block
+    mix, feed = 2 + 2 + 3, 2  # recurrences, heads, kernels; ratios
+    assert sizes["speech"] == 3 * 2 * 3 * sum((mix * feed) ** depth for depth in range(4, 13))
+    known, searched = sum(3**depth for depth in (1, 2, 3)), prod(4 * node for node in range(1, 9))
+    assert sizes["recurrent"] == 3 * 3 * 3 * (known + searched)
+    decoder = sum((2 * 2 * 3) ** depth for depth in range(1, 7))
+    assert sizes["encoder_decoder"] == 2 * 2 * (2 * 3) ** 6 * decoder
+    assert sizes["language_model"] == 8 * 2 * 2 * 2 * sum((3 * 2 * 16) ** depth for depth in range(2, 17))
+    heads = [sum(width % n == 0 for n in (2, 4, 6, 8, 12)) for width in (128, 192, 256, 384, 512)]
+    block = [3 * (found + 2 * found + 3) for found in heads]
+    assert sizes["text_encoder"] == 2 * 3 * sum(n**depth for n in block for depth in range(2, 13))
+    joins, links, smooth, tower = 3 * 3, 3 * 2, (1 + 2) ** 4, 4 * 2
+    assert sizes["detector"] == 2 * 3 * 4**4 * joins * links * smooth * tower**2
+    assert sizes["nasbench201"] == 5**6
 
 
 GENOTYPE = {
