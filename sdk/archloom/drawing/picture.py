@@ -115,7 +115,7 @@ def picture_of(graph: Graph) -> Picture:
                 node.shape.dims,
                 operation.weights,
                 operation.flops,
-                node.group,
+                node.group if node.group in graph.shared else "",
                 None if body is None else picture_of(body),
                 ordered=operation.ordered,
             )

@@ -61,7 +61,7 @@ def twins(one: Graph, other: Graph) -> dict[int, int]:
             ends.setdefault(number, []).append(name)
         for node in graph.nodes:
             result.add_node(node.id, kind=(node.operation.label, ports.get(node.id), ends.get(node.id)))
-            if node.group:
+            if node.group in graph.shared:
                 result.add_node(node.group, kind="group")
                 result.add_edge(node.id, node.group, place=-1)
             for place, source in enumerate(node.inputs):

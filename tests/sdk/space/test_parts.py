@@ -247,7 +247,20 @@ def test_shared_uses_of_different_widths_hold_weights_of_their_own() -> None:
     uses = [use("p", weights="shared", **{"with": {"out": out}}) for out in (4, 4, 6, 4)]
     graph = space(uses, {"p": part}).graph(Architecture({}))
     assert graph.parameters == 20 + 30 + 28
-    assert [node.group == "" for node in graph.nodes[1:]] == [False, False, True, True]
+    assert [node.group in graph.shared for node in graph.nodes[1:]] == [True, True, False, False]
+
+
+def test_shared_weights_have_one_name_however_often_they_are_used() -> None:
+    body = {
+        "repeat": {"count": {"choice": [1, 2]}, "weights": "shared", "body": {"layer": "linear", "out": 4}}
+    }
+    seen = space({"name": "r", **body}, {})
+    once, twice = (seen.graph(Architecture({"r.count": count})) for count in (1, 2))
+    assert {node.weights_key for node in once.nodes[1:]} == {node.weights_key for node in twice.nodes[1:]}
+    assert (once.shared, len(twice.shared)) == (frozenset(), 1)
+    assert once.parameters == twice.parameters == 20
+    alone = space({"name": "r", "sequence": [{"layer": "linear", "out": 4}]}, {})
+    assert once.hash == alone.graph(Architecture({})).hash
 
 
 def test_weights_shared_within_what_is_shared() -> None:

@@ -44,7 +44,7 @@ def isomorphic(one: Graph, other: Graph) -> bool:
         ports = {node: f"in {name}" for name, node in graph.inputs.items()}
         for node in graph.nodes:
             result.add_node(node.id, kind=(node.operation.label, ports.get(node.id)))
-            if node.group:
+            if node.group in graph.shared:
                 result.add_node(node.group, kind="group")
                 result.add_edge(node.id, node.group)
             for place, source in enumerate(node.inputs):
@@ -141,8 +141,9 @@ def test_other_inputs_and_other_sharing_are_told_apart_exactly(space: Space, see
         for source in range(node.id):
             if node.inputs and graph[source].shape == graph[node.inputs[0]].shape:
                 others.append(with_node(graph, node._replace(inputs=(source, *node.inputs[1:]))))
-        if node.operation.weights and not node.group:
+        if node.operation.weights and node.group not in graph.shared:
             others.append(with_node(graph, node._replace(group="alone")))
+            others.append(with_node(graph, node._replace(group=min(graph.shared, default=""))))
     for other in rng.sample(others, min(6, len(others))):
         if _all_live(other):
             assert (other.hash == graph.hash) == isomorphic(other, graph)

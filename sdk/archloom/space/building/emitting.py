@@ -40,7 +40,7 @@ class Emitter:
         self.zeroes: dict[Shape, int] = {}
         # Inside a repetition that shares weights: its place, and the name of all repetitions together.
         self.sharing: tuple[str, str] | None = None
-        self.groups: dict[tuple[str, object], str] = {}
+        self.groups: dict[str, dict[object, str]] = {}  # name -> weights -> where these are kept
 
     def operation(
         self,
@@ -72,9 +72,8 @@ class Emitter:
         if self.sharing is not None and operation.weights:
             here, shared = self.sharing
             group = f"{shared}{place[len(here) :]}"
-            number = len({kind for name, kind in self.groups if name == group})
-            kind = weights_of(operation)
-            group = self.groups.setdefault((group, kind), f"{group}#{number}" if number else group)
+            kinds = self.groups.setdefault(group, {})
+            group = kinds.setdefault(weights_of(operation), f"{group}#{len(kinds)}" if kinds else group)
         self.add(operation, inputs, place, group)
         return Tensor(len(self.instances) - 1, operation.shape)
 

@@ -73,9 +73,8 @@ class Graph:
         """
         _, operations, sources, _, names = zip(*self.nodes, strict=True)
         shared = self.shared
-        groups = [name if name in shared else "" for name in names]
-        shared = {number: group for number, group in enumerate(groups) if group}
-        return hash_of_pieces([single(o) for o in operations], sources, shared, self.inputs, self.outputs)
+        groups = {number: name for number, name in enumerate(names) if name in shared}
+        return hash_of_pieces([single(o) for o in operations], sources, groups, self.inputs, self.outputs)
 
     @cached_property
     def shared(self) -> frozenset[str]:
