@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from archloom.v1 import space_pb2
 
 Encoding = Literal["vector", "path", "graph"]
+
+_NEAREST, _LOOKED_AT = 1_000, 50_000
 
 
 class Space:
@@ -205,12 +208,14 @@ class Space:
         """Every valid architecture that differs in the value of one decision.
 
         A decision that thereby becomes reachable takes its domain's first value; a float moves by a tenth of
-        its range.
+        its range. Of a decision the 1,000 nearest values are looked at, of all decisions 50,000.
         """
         self.require(architecture)
         given = architecture.decisions
+        left = _LOOKED_AT
         for path, domain in self._choices.reachable(given):
-            for value in domain.near(given[path]):
+            for value in islice(domain.near(given[path]), min(left, _NEAREST)):
+                left -= 1
                 out: choices.Decisions = {}
                 self._choices.complete({**given, path: value}, None, out)
                 if self._fitting.holds(out):

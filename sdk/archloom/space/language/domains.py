@@ -17,6 +17,8 @@ from typing import Any
 
 from archloom.space.language.expressions import Environment, Expression, ExpressionError
 
+_REDRAWS = 100  # where there are so few floats that the same is drawn again and again
+
 Literal = int | float | str | bool | tuple[Any, ...]
 """A constant; a tuple holds constants again."""
 
@@ -54,10 +56,16 @@ class Domain:
         return self.at(new + (old is not None and new >= old))
 
     def near(self, value: object) -> Iterator[Literal]:
-        """What a neighbour takes: all other values; in a continuous domain a tenth of its range up, down."""
+        """What a neighbour takes: all other values, those of the nearest numbers first; in a continuous domain
+        a tenth of its range down, up.
+        """
         assert self.count is not None
         old = self.index(value)
-        return (self.at(index) for index in range(self.count) if index != old)
+        assert old is not None
+        for distance in range(1, max(old, self.count - 1 - old) + 1):
+            for index in (old - distance, old + distance):
+                if 0 <= index < self.count:
+                    yield self.at(index)
 
     @property
     def movable(self) -> bool:
@@ -145,9 +153,10 @@ class Uniform(Domain):
         return self.value(rng.random())
 
     def redraw(self, value: object, rng: Random) -> float:
-        while (new := self.draw(rng)) == value:
-            pass
-        return new
+        for _ in range(_REDRAWS):
+            if (new := self.draw(rng)) != value:
+                return new
+        return self.high if value == self.low else self.low
 
     def near(self, value: object) -> Iterator[float]:
         assert isinstance(value, float)
@@ -166,11 +175,14 @@ class Log(Uniform):
     """Every float from low > 0 to high, uniform in the logarithm."""
 
     def unit(self, value: float) -> float:
-        return math.log(value / self.low) / math.log(self.high / self.low)
+        return (math.log(value) - math.log(self.low)) / self._range
 
     def value(self, unit: float) -> float:
-        spread: float = (self.high / self.low) ** unit
-        return min(self.high, max(self.low, self.low * spread))
+        return min(self.high, max(self.low, math.exp(math.log(self.low) + unit * self._range)))
+
+    @property
+    def _range(self) -> float:
+        return math.log(self.high) - math.log(self.low)
 
 
 @dataclass(frozen=True)
