@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from random import Random
 from typing import Annotated
 
 import typer
 
+from archloom.cli.architectures import FORMS, architecture_of
 from archloom.drawing import ENGINES, draw, draw_difference
 from archloom.errors import InvalidInput, Violation
-from archloom.space import Architecture, Space
+from archloom.space import Architecture
 
 _MOST_NOTES = 8
 
@@ -20,17 +19,15 @@ Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON 
 Which = Annotated[
     str | None,
     typer.Argument(
-        help="An architecture: its JSON file (- reads standard input) or its number. Without: a sample.",
+        help=f"An architecture: {FORMS}. Without: a sample.",
         show_default=False,
     ),
 ]
-Output = Annotated[str, typer.Option("--output", "-o", help="The SVG file to write; - is standard output.")]
+Output = Annotated[str, typer.Option("--out", "-o", help="The SVG file to write; - is standard output.")]
 Seed = Annotated[int, typer.Option(help="The sample's seed, where no architecture is named.")]
 Against = Annotated[
     str | None,
-    typer.Option(
-        help="Draw what differs from this architecture (a JSON file, - or a number).", show_default=False
-    ),
+    typer.Option(help="Draw what differs from this architecture, named likewise.", show_default=False),
 ]
 Unfold = Annotated[bool, typer.Option("--unfold", help="Show repeated parts as often as they are there.")]
 Classes = Annotated[
@@ -88,31 +85,9 @@ def said(text: str) -> str:
     """How an architecture is called in a title."""
     if text.isdecimal():
         return f"number {int(text):,}"
+    if text.lstrip().startswith("{"):
+        return "as decided"
     return "standard input" if text == "-" else Path(text).name
-
-
-def architecture_of(space: Space, text: str) -> Architecture:
-    """An architecture by its number, or from a JSON file or standard input; checked. Raises InvalidInput."""
-    if text.isdecimal() and not Path(text).exists():
-        number = int(text)
-        if number >= space.size():
-            raise InvalidInput(
-                [Violation("", f"there is no number {number:,}: the last is {space.size() - 1:,}")]
-            )
-        found = space.at(number)
-        if found is None:
-            raise InvalidInput([Violation("", f"number {number:,} does not fit together: take another")])
-        return found
-    try:
-        data = json.loads(sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8"))
-    except OSError as error:
-        wanted = "a JSON file of decisions, a number or -"
-        raise InvalidInput([Violation(text, f"{error.strerror or error}: expected {wanted}")]) from None
-    except ValueError as error:
-        raise InvalidInput([Violation(text, f"is no JSON: {error}")]) from None
-    chosen = Architecture.from_dict(data)
-    space.require(chosen)
-    return chosen
 
 
 def decided(before: Architecture, after: Architecture) -> tuple[str, ...]:

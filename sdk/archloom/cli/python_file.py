@@ -6,17 +6,15 @@ group ``archloom.exporters``.
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
+from archloom.cli.architectures import FORMS, architecture_of
 from archloom.cli.offers import offered
 from archloom.cli.output import short_name
 from archloom.cli.spaces import space_of
 from archloom.client import Client
-from archloom.errors import InvalidInput, Violation
-from archloom.space import Architecture, Space
+from archloom.errors import InvalidInput, NotFound, Unavailable, Violation
+from archloom.space import Architecture, Space, preset_names
 
 _TOLD = 60
 
@@ -30,13 +28,17 @@ def write_python(
         if trial is not None:
             raise InvalidInput([Violation("--trial", "a space has no trials; name an experiment alone")])
         space = space_of(source)
-        chosen = _architecture(space, architecture)
+        chosen = architecture_of(space, architecture)
         title = f"Space {space.name or Path(source).stem}"
     else:
         if Path(source).suffix.lower() in (".yaml", ".yml", ".json"):
-            message = f"which architecture of {source}? Give its decisions as JSON, or a file of them"
-            raise InvalidInput([Violation("ARCHITECTURE", message)])
-        space, chosen, title, known = _of_experiment(source, trial)
+            raise _unnamed(source)
+        try:
+            space, chosen, title, known = _of_experiment(source, trial)
+        except (NotFound, Unavailable):
+            if source in preset_names():
+                raise _unnamed(source) from None
+            raise
         classes = known if classes is None else classes
     graph = space.graph(chosen, classes)
     exported = export(graph, f"{title}\n{_told(chosen)}".rstrip())
@@ -53,20 +55,9 @@ def write_python(
     return [path, renamed]
 
 
-def _architecture(space: Space, given: str) -> Architecture:
-    """Decisions as JSON: a text, a file, or "-" for standard input."""
-    try:
-        if given == "-":
-            text = sys.stdin.read()
-        else:
-            text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-        data = json.loads(text)
-    except OSError as error:
-        raise InvalidInput([Violation("ARCHITECTURE", f"{given}: {error.strerror}")]) from None
-    except ValueError as error:
-        raise InvalidInput([Violation("ARCHITECTURE", f"it is not JSON: {error}")]) from None
-    inner = data.get("architecture") if isinstance(data, Mapping) else None
-    return Architecture.from_dict(inner if isinstance(inner, Mapping) else data)
+def _unnamed(source: str) -> InvalidInput:
+    told = f"which architecture of {source}? Give {FORMS}; `archloom spaces sample {source}` draws one"
+    return InvalidInput([Violation("ARCHITECTURE", told)])
 
 
 def _of_experiment(name: str, number: int | None) -> tuple[Space, Architecture, str, int | None]:

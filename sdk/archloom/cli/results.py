@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from archloom.cli.architectures import FORMS
 from archloom.cli.output import AsJson, print_json, print_json_list
 from archloom.cli.running import new_app
 from archloom.cli.trials import ExperimentArgument, print_trials
@@ -41,10 +42,10 @@ def export_results(
     source: Annotated[
         str, typer.Argument(metavar="EXPERIMENT|SPACE", help="An experiment, or a space's file or preset.")
     ],
-    architecture: Annotated[
-        str, typer.Argument(help="With a space: decisions as JSON, their file, or - for standard input.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="The folder to write to, or the Python file.")] = Path("out"),
+    architecture: Annotated[str, typer.Argument(help=f"With a space: {FORMS}.")] = "",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder to write to, or the Python file.")
+    ] = Path("out"),
     format_: Annotated[
         Format,
         typer.Option(

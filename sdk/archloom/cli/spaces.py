@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from archloom.cli.architectures import sample_space
 from archloom.cli.drawing import draw_space
 from archloom.cli.import_space import import_space
 from archloom.cli.output import AsJson, print_json, print_json_list, print_table
@@ -21,13 +22,14 @@ from archloom.client.registry import SpaceInfo
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.space.decisions.describing import size_text
+from archloom.space.errors import suggest
 from archloom.spec.reading import load_space
 
-app = new_app("Search spaces: list, show, draw, validate and import them.")
+app = new_app("Search spaces: list, show, sample, draw, validate and import them.")
 app.command("draw")(draw_space)
+app.command("sample")(sample_space)
 app.command("operations")(list_operations)
 app.command("import")(import_space)
-"""Sizes below it are written out."""
 sys.set_int_max_str_digits(0)  # the size of a space may have any number of digits
 Source = Annotated[str, typer.Argument(help="A preset's name, or a YAML or JSON file.", show_default=False)]
 
@@ -101,8 +103,8 @@ def space_of(source: str) -> Space:
         return load_space(path)
     if source in preset_names():
         return load_preset(source)
-    known = ", ".join(preset_names())
-    raise InvalidInput([Violation("", f"{source!r} is neither a file nor a preset ({known})")])
+    hint = suggest(source, preset_names())
+    raise InvalidInput([Violation("", f"{source!r} is neither a file nor a preset{hint}")])
 
 
 def first_sentence(text: str) -> str:

@@ -92,13 +92,15 @@ def test_the_command_writes_an_architecture_and_its_weights(
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "mlp", "{", "--format", "python"]) == 1
-    assert "ARCHITECTURE: it is not JSON" in capfd.readouterr().err
+    assert "{: is no JSON" in capfd.readouterr().err
     assert main(["export", "mlp", str(tmp_path / "none.json"), "--format", "python"]) == 1
     assert "No such file" in capfd.readouterr().err
     assert main(["export", "mlp", "{}", "--format", "python"]) == 1
     assert "is not decided" in capfd.readouterr().err
     assert main(["export", "space.yaml", "--format", "python"]) == 1
     assert "which architecture of space.yaml?" in capfd.readouterr().err
+    assert main(["export", "mlp", "--format", "python"]) == 1
+    assert "which architecture of mlp?" in capfd.readouterr().err
     assert main(["export", "mlp", "{}"]) == 1
     assert "--format python" in capfd.readouterr().err
 

@@ -61,7 +61,7 @@ def test_an_architecture_from_a_file_and_from_standard_input(
     ("arguments", "said"),
     [
         (("nasbench201", "15625"), "there is no number 15,625: the last is 15,624"),
-        (("nasbench201", "nowhere.json"), "nowhere.json: No such file or directory: expected a JSON file of"),
+        (("nasbench201", "nowhere.json"), "nowhere.json: No such file or directory: expected its number"),
         (("nosuch",), "'nosuch' is neither a file nor a preset"),
         (("mlp", "0", "-o", "/nowhere/at/all.svg"), "/nowhere/at/all.svg: cannot be written"),
     ],
