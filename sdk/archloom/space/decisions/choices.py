@@ -93,14 +93,14 @@ class Leaf(Tree):
             out[self.path] = self.domain.at(index)
 
     def complete(self, given: Mapping[str, object], rng: Random | None, out: Decisions) -> None:
-        out[self.path] = _completed(self.path, self.domain, given, rng)
+        out[self.path] = completed(self.path, self.domain, given, rng)
 
     def reachable(self, decisions: Mapping[str, object]) -> Iterator[tuple[str, Domain]]:
         yield self.path, self.domain
 
     def faults(self, decisions: Mapping[str, object], seen: set[str]) -> Iterator[tuple[str, str]]:
         seen.add(self.path)
-        if fault := _fault(self.path, self.domain, decisions):
+        if fault := fault_of(self.path, self.domain, decisions):
             yield self.path, fault
 
     def conditions(self, under: tuple[Condition, ...]) -> Iterator[tuple[str, Domain, tuple[Condition, ...]]]:
@@ -198,7 +198,7 @@ class Branch(Tree):
         self.options[number].at(index, rng, out)
 
     def complete(self, given: Mapping[str, object], rng: Random | None, out: Decisions) -> None:
-        value = out[self.path] = _completed(self.path, self.domain, given, rng)
+        value = out[self.path] = completed(self.path, self.domain, given, rng)
         self.option(value).complete(given, rng, out)
 
     def option(self, value: object) -> Tree:
@@ -213,7 +213,7 @@ class Branch(Tree):
 
     def faults(self, decisions: Mapping[str, object], seen: set[str]) -> Iterator[tuple[str, str]]:
         seen.add(self.path)
-        if fault := _fault(self.path, self.domain, decisions):
+        if fault := fault_of(self.path, self.domain, decisions):
             yield self.path, fault
         else:
             yield from self.option(decisions[self.path]).faults(decisions, seen)
@@ -244,14 +244,16 @@ def branch(path: str, domain: Domain, options: Iterable[Tree]) -> Tree:
     return Branch(path, domain, given) if any(option is not EMPTY for option in given) else Leaf(path, domain)
 
 
-def _completed(path: str, domain: Domain, given: Mapping[str, object], rng: Random | None) -> Literal:
+def completed(path: str, domain: Domain, given: Mapping[str, object], rng: Random | None) -> Literal:
+    """The value given where it is in the domain; else one drawn, or the first without rng."""
     value = given.get(path)
     if value is not None and domain.index(value) is not None:
         return value  # type: ignore[return-value]
     return domain.at(0) if rng is None else domain.draw(rng)
 
 
-def _fault(path: str, domain: Domain, decisions: Mapping[str, object]) -> str:
+def fault_of(path: str, domain: Domain, decisions: Mapping[str, object]) -> str:
+    """What is wrong with a decision that exists, or an empty text."""
     if path not in decisions:
         return "is not decided"
     return "" if domain.index(decisions[path]) is not None else f"{decisions[path]!r} is outside its domain"

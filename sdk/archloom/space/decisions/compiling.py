@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from archloom.space.decisions.choices import EMPTY, Leaf, Tree, branch, flat, together
 from archloom.space.decisions.scopes import Scopes, once
 from archloom.space.decisions.sharing import Shared, TooManySets, finished
+from archloom.space.decisions.steps import Steps
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.language.domains import Choice, Divisors, Domain, Literal, literal_key
 from archloom.space.language.expressions import Expression, ExpressionError
@@ -45,8 +46,6 @@ from archloom.space.language.tree import (
 )
 from archloom.space.operations import stands_for
 
-MAX_WALKED = 400_000  # nodes, each time that they are compiled: about a second
-
 
 def compile_space(space: SpaceTree) -> Tree:
     """The decisions of a space; raises SpaceError where they are not well defined."""
@@ -55,7 +54,6 @@ def compile_space(space: SpaceTree) -> Tree:
 
 @dataclass
 class _Compiler(Scopes):
-    walked: int = 0
     outer: Known = field(default_factory=dict)  # the variables of the whole space
     parts: dict[object, Tree] = field(default_factory=dict)
     shared: dict[str, list[Shared]] = field(default_factory=dict)
@@ -86,9 +84,9 @@ class _Compiler(Scopes):
 
     def node(self, node: Node, path: str, known: Known) -> Tree:
         """The decisions of a node at its path."""
-        self.walked += 1
-        if self.walked > MAX_WALKED:
-            raise self.stop(node.where, f"parts used within parts make more than {MAX_WALKED} nodes")
+        self.spend(1, node.where)
+        if node.when is None and not node.let:
+            return self.kind(node, path, known)
 
         def inner(inside: Known) -> Tree:
             if node.when is None:
@@ -135,7 +133,7 @@ class _Compiler(Scopes):
         raise TypeError(f"no node: {node!r}")
 
     def options(self, options: Sequence[tuple[str, Node]], path: str, known: Known) -> Tree:
-        self.made += len(options)
+        self.make(len(options), path)
         trees = [self.node(option, enter(below(path, name), option), known) for name, option in options]
         return branch(path, Choice(tuple(name for name, _ in options)), trees)
 
@@ -200,23 +198,41 @@ class _Compiler(Scopes):
             [counts] if isinstance(counts, int) else [_whole(counts.at(n)) for n in range(counts.count or 0)]
         )
         most = max(numbers)
-        links = [self.links(node, path, known, number) for number in range(most + 1)]
-        if node.decisions == "free":
-            steps = [f"[{i}]" for i in range(most)]
-            copies = [
-                self.node(node.body, enter(path + s, node.body), {**known, "i": i})
-                for i, s in enumerate(steps)
-            ]
-            self.all(copies, node.where)
-            options = [together(once((*copies[:number], links[number]))) for number in numbers]
-        else:
-            tied = self.tied(node, path, known, most)
-            options = [together((_joined(tied[:number]), links[number])) for number in numbers]
+        free = node.decisions == "free"
+        copies = self.free(node, path, known, most) if free else self.tied(node, path, known, most)
+        if free and node.links is None and not any(copy.shared for copy in copies):
+            return self.steps(place, counts, numbers, copies)
+        if free:
+            self.make(len(copies[0].paths) * sum(numbers) if copies else 0, node.where)
+        options = []
+        for number in numbers:
+            own = together(once(copies[:number])) if free else _joined(copies[:number])
+            options.append(together((own, self.links(node, path, known, number))))
         if isinstance(counts, int):
             return options[0]
         if all(option == options[0] for option in options):
             return self.all((Leaf(place, counts), options[0]), node.where)
         return branch(place, counts, options)
+
+    def free(self, node: RepeatNode, path: str, known: Known, most: int) -> Sequence[Tree]:
+        """The decisions of each repetition, at paths of their own."""
+        copies: list[Tree] = []
+        made, work = self.made, self.work
+        for i in range(most):
+            copies.append(self.node(node.body, enter(f"{path}[{i}]", node.body), {**known, "i": i}))
+            if i == 0 and "i" not in node.body.mentioned:
+                self.ahead(made, work, most - 1, node.where)
+        self.all(copies, node.where)
+        return copies
+
+    def steps(self, place: str, counts: Domain | int, numbers: Sequence[int], copies: Sequence[Tree]) -> Tree:
+        """The decisions of the repetitions, up to a count that may be decided."""
+        if isinstance(counts, int):
+            return together(copies)
+        least = min(numbers)
+        if all(copy is EMPTY for copy in copies[least:]):
+            return self.all((Leaf(place, counts), *copies[:least]), place)
+        return Steps(place, counts, tuple(numbers), tuple(copies))
 
     def links(self, node: RepeatNode, path: str, known: Known, count: int) -> Tree:
         """Which earlier tensors each of so many repetitions reads, and how they are joined."""
@@ -249,6 +265,9 @@ class _Compiler(Scopes):
         if node.pre is not None:
             parts.append(self.node(node.pre, enter(below(path, "pre"), node.pre), bare))
         strides = self.strides(node, bare)
+        left = sum(edge_count(node, tensor) for tensor in made_by_nodes(node))
+        reads_stride = any("stride" in option.mentioned for _, option in node.operations)
+        made, work = self.made, self.work
         for tensor in made_by_nodes(node):
             here = below(path, f"node[{tensor}]")
             if node.edges is not None and node.edges.distinct:
@@ -259,6 +278,9 @@ class _Compiler(Scopes):
                 # Dense edges come from the tensor of their number; of others it is not known here.
                 inside = strides if node.edges is not None else [strides[edge < input_count(node)]]
                 parts.append(self.edge(node, f"{here}.edge[{edge}]", inside))
+                left -= 1
+                if tensor == input_count(node) and edge == 0 and not reads_stride:
+                    self.ahead(made, work, left, node.where)
         parts.append(self.value(node.join, below(path, "join"), known))
         parts.append(self.value(node.output, below(path, "output"), known))
         return self.all(parts, node.where)
@@ -287,7 +309,8 @@ class _Compiler(Scopes):
 
 def _joined(copies: Sequence[Tree]) -> Tree:
     """Tied repetitions together: their own decisions once, and each part that one of them uses."""
-    used = [child for copy in copies for child in flat(copy) if isinstance(child, Shared)]
+    different = {id(copy): copy for copy in copies}.values()
+    used = [child for copy in different for child in flat(copy) if isinstance(child, Shared)]
     return together(once((_own(copies[0]), *used))) if copies else EMPTY
 
 

@@ -15,6 +15,8 @@ from archloom.space.language.structure import Known
 from archloom.space.language.tree import Bindings, Value, below
 
 MAX_TREE = 200_000
+MAX_WORK = 40_000  # about half a second; a tree of 20,000 nodes that are compiled once fits twice
+_PATHS = 200  # paths that are looked at while one node is compiled
 MAX_BRANCHES = 1_000
 
 Inner = Callable[[Known], Tree]
@@ -22,10 +24,13 @@ Inner = Callable[[Known], Tree]
 
 @dataclass
 class Scopes:
-    """Collects faults; ``made`` counts decisions."""
+    """Collects faults. ``made`` counts decisions, ``work`` nodes, each time that they are compiled, and what
+    takes as long.
+    """
 
     violations: list[Violation] = field(default_factory=list)
     made: int = 0
+    work: float = 0.0
 
     def fault(self, path: str, message: str) -> Tree:
         if Violation(path, message) not in self.violations and len(self.violations) < 100:
@@ -35,8 +40,33 @@ class Scopes:
     def stop(self, where: str, message: str) -> SpaceError:
         return SpaceError([*self.violations, Violation(where, message)])
 
+    def spend(self, amount: float, where: str) -> None:
+        """So much more work; raises SpaceError past the limit."""
+        self.work += amount
+        if self.work > MAX_WORK:
+            what = "repetitions, parts, and variables that decide what exists"
+            raise self.stop(where, f"{what} make more than {MAX_WORK} nodes; see the limits")
+
+    def make(self, number: int, where: str) -> None:
+        """So many more decisions; raises SpaceError past the limit."""
+        self.made += number
+        if self.made > MAX_TREE:
+            raise self.stop(where, f"the space has more than {MAX_TREE} decisions")
+
+    def ahead(self, made: int, work: float, times: int, where: str) -> None:
+        """Refuse at once what will be made so many times more than it was since ``made`` and ``work``."""
+        if self.made + (self.made - made) * times > MAX_TREE:
+            self.make(MAX_TREE, where)
+        if self.work + (self.work - work) * times > MAX_WORK:
+            self.spend(MAX_WORK, where)
+
     def all(self, children: Sequence[Tree], where: str) -> Tree:
         """All of these, whose paths must differ, those of one part apart."""
+        self.make(len(children), where)
+        children = [child for child in children if child is not EMPTY]
+        if len(children) < 2:
+            return children[0] if children else EMPTY
+        self.spend(sum(len(child.own_paths) for child in children) / _PATHS, where)
         seen: set[str] = set()
         parts: dict[str, set[Shared]] = {}
         for child in children:
@@ -49,9 +79,6 @@ class Scopes:
                     message = f"the uses of part {part!r} decide different things (by their arguments)"
                     self.fault(where, f"{message}, so they cannot be tied: make them free")
                 parts.setdefault(part, set()).update(trees)
-        self.made += len(children)
-        if self.made > MAX_TREE:
-            raise self.stop(where, f"the space has more than {MAX_TREE} decisions")
         return together(once(children))
 
     # --------------------------------------------------- variables and values
@@ -130,6 +157,7 @@ class Scopes:
             return self.fault(
                 place, f"decides which decisions exist, and has more than {MAX_BRANCHES} values"
             )
+        self.spend(2 * domain.count, place)
         options = [inside(domain.at(number)) for number in range(domain.count)]
         if all(option == options[0] for option in options):
             return self.all((Leaf(place, domain), options[0]), place)
