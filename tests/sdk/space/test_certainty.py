@@ -127,6 +127,37 @@ def test_too_much_to_follow_is_not_sure() -> None:
     assert not surely_fits(Space.from_dict({"let": wide, "input": VECTOR, "body": {"sequence": layers}}).tree)
 
 
+MANY: dict[str, Any] = {f"v{number}": {"int": [1, 10]} for number in range(14)}
+PAIR: list[dict[str, Any]] = [conv(out=2), {"layer": {"choice": ["relu", "silu"]}}]
+
+
+def test_variables_that_no_layer_reads_are_not_followed() -> None:
+    recipe = {f"r{number}": f"=v{number}" for number in range(14)}
+    whole = Space.from_dict({"let": MANY, "recipe": recipe, "input": IMAGE, "body": {"sequence": PAIR}})
+    inner = Space.from_dict({"input": IMAGE, "body": {"let": MANY, "sequence": PAIR}})
+    for space in (whole, inner):
+        assert surely_fits(space.tree)
+        assert len({space.sample(Random(seed)) for seed in range(20)}) == 20
+
+
+@pytest.mark.parametrize("where", ["space", "node", "part"])
+def test_many_variables_that_a_layer_reads_are_too_much(where: str) -> None:
+    layers = [conv(out=f"=v{number}") for number in range(14)]
+    data: dict[str, Any] = {"input": IMAGE, "body": {"sequence": layers}}
+    if where == "space":
+        data["let"] = MANY
+    elif where == "node":
+        data["body"]["let"] = MANY
+    else:
+        data["parts"], data["body"] = {"p": data["body"]}, {"use": {"part": "p", "with": MANY}}
+    assert not surely_fits(Space.from_dict(data).tree)
+
+
+def test_what_is_computed_may_fail_though_nothing_reads_it() -> None:
+    let = {"a": {"int": [0, 3]}, "b": "=1 // a"}
+    assert not surely_fits(Space.from_dict({"let": let, "input": IMAGE, "body": conv(out=2)}).tree)
+
+
 def test_a_network_that_may_be_too_large_is_not_sure() -> None:
     deep = {
         "repeat": {"count": 300, "body": {"repeat": {"count": {"int": [1, 900]}, "body": {"layer": "relu"}}}}

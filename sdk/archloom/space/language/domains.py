@@ -23,6 +23,9 @@ Literal = int | float | str | bool | tuple[Any, ...]
 """A constant; a tuple holds constants again."""
 
 
+_REDRAWS = 100
+
+
 def literal_key(value: object) -> object:
     """Tells 1, 1.0 and True apart, which Python calls equal."""
     if isinstance(value, tuple):
@@ -56,8 +59,8 @@ class Domain:
         return self.at(new + (old is not None and new >= old))
 
     def near(self, value: object) -> Iterator[Literal]:
-        """What a neighbour takes: all other values, those of the nearest numbers first; in a continuous domain
-        a tenth of its range down, up.
+        """What a neighbour takes: all other values, those of the nearest numbers first; in a continuous
+        domain a tenth of its range down, up.
         """
         assert self.count is not None
         old = self.index(value)

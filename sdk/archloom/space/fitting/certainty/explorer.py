@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archloom.space.building.emitting import MAX_INSTANCES, Emitter, Tensor
 from archloom.space.language.domains import Divisors, Domain, Literal, literal_key
 from archloom.space.language.expressions import Expression
-from archloom.space.language.tree import Bindings, LayerNode, MapNode, Node, SpaceTree, Value
+from archloom.space.language.tree import Bindings, LayerNode, MapNode, Node, SpaceTree, Value, names_of
 from archloom.space.operations import Operation, Shape
 
 MOST_VALUES = 300
@@ -17,6 +17,7 @@ LAYERS = 3
 """The most that one layer of the tree emits: with a norm and an activation."""
 _MOST_STEPS = 5_000
 _MOST_VISITS = 5  # of each node besides
+_MOST_BINDINGS = 5_000
 
 Environment = Mapping[str, Literal]
 Names = frozenset[tuple[str, Shape]]
@@ -63,11 +64,15 @@ class Explorer:
         self.outer: Environment = {}
         self.known: dict[tuple[object, ...], tuple[frozenset[Flow], int]] = {}
         self.steps = 0
+        self.bindings = 0
         self.met: set[int] = set()  # nodes
         self.layers = 0  # a bound on how many layers there may be so far
 
     def explore(self) -> None:
-        for environment in self.bound(self.space.let, {}, 0):
+        body = self.space.body
+        reads = body.reads | body.own_names | body.part_reads
+        reads |= {name for port in self.space.inputs for size in port.shape for name in names_of(size)}
+        for environment in self.bound(self.space.let, {}, 0, reads):
             self.outer = environment
             self.layers = 0
             ports = []
@@ -76,7 +81,7 @@ class Explorer:
                 if any(type(size) is not int or size < 1 for size in dims):
                     raise Unsure
                 ports.append((port.name, Shape(port.kind, dims)))  # type: ignore[arg-type]
-            for end in self.after(self.space.body, Flow((ports[0][1],), frozenset(ports)), 1, environment):
+            for end in self.after(body, Flow((ports[0][1],), frozenset(ports)), 1, environment):
                 names = dict(end.names)
                 if any(name not in names and name != "features" for name in self.space.outputs):
                     raise Unsure
@@ -102,14 +107,43 @@ class Explorer:
             raise Unsure
         return found[0]
 
-    def bound(self, let: Bindings, environment: Environment, cin: int) -> Iterator[Environment]:
-        """The environment with a scope's variables, for all their values."""
-        if not let:
+    def bound(
+        self, let: Bindings, environment: Environment, cin: int, reads: frozenset[str]
+    ) -> Iterator[Environment]:
+        """The environment with a scope's variables, for all their values. What nothing reads stays out, but
+        for what is computed, which may fail.
+        """
+        reads |= {name for _, value in let for name in names_of(value)}
+        taken = [
+            (name, value)
+            for name, value in let
+            if name in reads or isinstance(value, Divisors) or not isinstance(value, Domain)
+        ]
+        if not taken:
             yield environment
             return
-        (name, value), rest = let[0], let[1:]
-        for found in self.possible(value, environment, cin):
-            yield from self.bound(rest, {**environment, name: found}, cin)
+        names = [name for name, _ in taken]
+        for values in self.products([value for _, value in taken], names, environment, cin):
+            yield {**environment, **values}
+
+    def products(
+        self, values: Sequence[Value], names: Sequence[str], environment: Environment, cin: int
+    ) -> Iterator[dict[str, Literal]]:
+        """Names with values, in all combinations; a value may read the names before it."""
+        if not values:
+            self.bind()
+            yield {}
+            return
+        for first in self.possible(values[0], environment, cin):
+            inside = {**environment, names[0]: first}
+            for rest in self.products(values[1:], names[1:], inside, cin):
+                yield {names[0]: first, **rest}
+
+    def bind(self) -> None:
+        """Count one more combination of values; raises Unsure where they become too many."""
+        self.bindings += 1
+        if self.bindings > _MOST_BINDINGS:
+            raise Unsure
 
     # ----------------------------------------------------------------- nodes
 
@@ -149,7 +183,7 @@ class Explorer:
             given = Flow(tuple([named[name] for name in node.sources]), flow.names)
         cin = given.history[0 if node.sources and isinstance(node, LayerNode) else -1].channels
         before, most = self.layers, 0
-        for inner in self.bound(node.let, environment, cin):
+        for inner in self.bound(node.let, environment, cin, node.reads | names_of(node.when)):
             if node.when is not None and not node.when.evaluate({**inner, "cin": cin}):
                 yield flow._replace(there=False)
                 continue

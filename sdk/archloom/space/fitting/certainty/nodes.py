@@ -115,6 +115,7 @@ def use(
     cin = flow.newest.channels
     values = [explorer.possible(value, environment, cin) for _, value in node.arguments]
     for found in product(*values):
+        explorer.bind()
         arguments = {name: value for (name, _), value in zip(node.arguments, found, strict=True)}
         yield from explorer.after(node.body, flow, carry, {**explorer.outer, **arguments})
 
@@ -145,6 +146,7 @@ def scan(
     step = Shape("vector", x.dims[:1])
     widths = [explorer.possible(value, environment, x.channels) for _, value in node.states]
     for found in product(*widths):
+        explorer.bind()
         sizes = [width for width in found if type(width) is int and width > 0]
         if len(sizes) < len(found):
             raise Unsure
