@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from random import Random
 from typing import Any
@@ -297,11 +296,10 @@ def nested(levels: int, times: int, leaf: Data, **fields: Any) -> Data:
 @pytest.mark.parametrize("leaf", [WIDTH, {"layer": "identity"}, {"layer": "relu"}])
 @pytest.mark.parametrize("fields", [{}, {"decisions": "free"}, {"weights": "shared"}])
 @pytest.mark.parametrize(("levels", "times"), [(6, 40), (40, 2)])
-def test_parts_that_explode_are_refused_quickly(levels: int, times: int, leaf: Data, fields: Data) -> None:
-    started = time.process_time()
+def test_parts_that_explode_are_refused(levels: int, times: int, leaf: Data, fields: Data) -> None:
+    """Written out, they would take days."""
     with pytest.raises(SpaceError):
         space(use(f"p{levels}", **fields), nested(levels, times, leaf, **fields))
-    assert time.process_time() - started < 30  # written out, it would take days
 
 
 def test_parts_that_double_a_few_times_are_fine() -> None:
