@@ -55,14 +55,14 @@ class Candidates:
         self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / layers)
 
     def add(self, architecture: Architecture) -> bool:
+        """Whether it was looked at, which is the work; only a new network is a candidate."""
         if architecture.key in self._seen:
             return False
         self._seen.add(architecture.key)
         encoded = self._encoder(architecture)
-        if encoded.network in self._networks:
-            return False
-        self._networks.add(encoded.network)
-        self.found.append(encoded)
+        if encoded.network not in self._networks:
+            self._networks.add(encoded.network)
+            self.found.append(encoded)
         return True
 
     def collect(self, count: int, parents: Sequence[Architecture], score: Score | None) -> None:
@@ -90,7 +90,7 @@ class Candidates:
         """
         if self._size is None or self._size > limit:
             return False
-        return not any(self.add(architecture) for architecture in self._space.enumerate())
+        return not any(self.add(architecture) and self.found for architecture in self._space.enumerate())
 
     def _draw(self, count: int) -> None:
         self._take(count, (self._space.sample(self._rng) for _ in range(count * TRIES)))

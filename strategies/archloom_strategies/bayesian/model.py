@@ -72,7 +72,10 @@ def build(
 ) -> Model | None:
     """From ended trials and their encodings; None while an objective has no values."""
     builder = _Builder(encoded, pending, yardstick, fit)
-    objectives = [builder.metric(_values(trials, goal.metric, _sign(goal))) for goal in spec.objectives]
+    warped = Warp.smooth if len(spec.objectives) > 1 else Warp.of
+    objectives = [
+        builder.metric(_values(trials, goal.metric, _sign(goal)), warped) for goal in spec.objectives
+    ]
     if any(each is None for each in objectives):
         return None
     limits = []
@@ -135,13 +138,13 @@ class _Builder:
         self._pending = Rows.of(pending, yardstick) if pending else None
         self._fit = fit
 
-    def metric(self, values: Vector) -> MetricModel | None:
+    def metric(self, values: Vector, warped: Callable[[Vector], Warp] = Warp.of) -> MetricModel | None:
         """Without any value, None."""
         places = np.flatnonzero(~np.isnan(values))
         if not len(places):
             return None
         known = values[places]
-        warp = Warp.of(known)
+        warp = warped(known)
         exact = self._exact(places, known, warp)
         if exact is not None:
             return exact

@@ -21,7 +21,7 @@ from archloom_strategies.trials import Log, Trial, read_log
 #: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
 TRAINED = 500
 #: Networks of the last trials that candidates are compared with, beyond those that are trained on.
-COMPARED = 1_500
+COMPARED = 500
 #: Random trials before the surrogate is asked, unless a short budget allows fewer.
 INITIAL = 5
 

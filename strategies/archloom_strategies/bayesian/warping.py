@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
+from scipy.stats import rankdata, yeojohnson
 
 Vector = NDArray[np.float64]
 
@@ -31,8 +31,22 @@ class Warp:
         known, places = np.unique(values, return_index=True)
         return Warp(known, scores[places])
 
+    @staticmethod
+    def smooth(values: Vector) -> Warp:
+        """By the power transform that makes them most normal (Yeo and Johnson, "A new family of power
+        transformations to improve normality or symmetry", 2000), for sizes of differences that count:
+        normal scores stretch a gap between two values to one step.
+        """
+        deviation = float(values.std())
+        if len(np.unique(values)) < 3 or deviation < 1e-12:
+            return Warp.of(values)
+        powered, _ = yeojohnson((values - values.mean()) / deviation)
+        known, places = np.unique(values, return_index=True)
+        scores = ((powered - powered.mean()) / max(float(powered.std()), 1e-12))[places]
+        return Warp(known, scores) if (np.diff(scores) > 0).all() else Warp.of(values)
+
     def score(self, values: Vector) -> Vector:
-        """Between known values linear; beyond them in the direction of the whole."""
+        """Between known values linear; beyond them in the direction of the outermost quarter."""
         return _extended(values, self.values, self.scores)
 
     def value(self, scores: Vector) -> Vector:
@@ -42,7 +56,10 @@ class Warp:
 
 def _extended(at: Vector, xs: Vector, ys: Vector) -> Vector:
     found = np.interp(at, xs, ys)
-    if len(xs) < 2:
+    last = len(xs) - 1
+    if not last:
         return np.asarray(found + (at - xs[0]))
-    slope = (ys[-1] - ys[0]) / (xs[-1] - xs[0])
-    return np.asarray(found + slope * (np.minimum(at - xs[0], 0.0) + np.maximum(at - xs[-1], 0.0)))
+    quarter = max(1, last // 4)
+    below = (ys[quarter] - ys[0]) / (xs[quarter] - xs[0])
+    above = (ys[last] - ys[last - quarter]) / (xs[last] - xs[last - quarter])
+    return np.asarray(found + below * np.minimum(at - xs[0], 0.0) + above * np.maximum(at - xs[-1], 0.0))
