@@ -62,6 +62,11 @@ class Fitting:
     def constrained(self) -> bool:
         return bool(self.space.constraints)
 
+    @property
+    def measured(self) -> bool:
+        """Whether a constraint reads what only the network tells."""
+        return bool(self._built)
+
     def holds(self, decisions: Mapping[str, Literal]) -> bool:
         """Whether they fit together and keep the constraints.
 

@@ -1,16 +1,22 @@
 """Drawing from what fits and keeps the constraints, and telling how much of a space that is.
 
 Where a few hundred draws find members, draws that miss are thrown away: what is left is exactly uniform.
-Where they find almost none, subset simulation (Au and Beck 2001) leads to them. Of ``_PARTICLES`` draws the
+Where they find almost none, a space of at most ``_LISTED`` architectures whose constraints read no network is
+looked at as a whole, once: its members are listed, and draws from the list are exact too.
+
+Else subset simulation (Au and Beck 2001) leads to them. Of ``_PARTICLES`` draws the
 quarter that misses the constraints least is kept, and grown to as many again by Markov chains that never miss
 by more; and so on, until a quarter keeps the constraints. The share of each step multiplies to the share of
-the space. The members found so are a pool; a sample starts at one of them and is moved ``_MOVES`` times
-within the constraints.
+the space. The members found so are a pool; a sample starts at one of them and is moved within the
+constraints: ``_MOVES`` times, or as often as lets ``_ACCEPTED`` moves succeed, up to ``_MOST_MOVES``. The
+number is found once for a space; to stop a chain by what it met would favour what it leaves easily.
 
 A move draws each decision again with a small probability, as the draw itself would, together with what
 becomes reachable. That keeps the distribution of "decisions"; for "architectures" it is accepted as
-Metropolis and Hastings (1970) have it, by how many values the decisions had. So a sample follows the uniform
-distribution on what is left, but for what the chain still remembers of its start.
+Metropolis and Hastings (1970) have it, by how many values the decisions had. So the chain leads to the
+uniform distribution on what it can reach. A sample is nearer to that the more moves succeed; members that no
+move connects with those of the pool are never drawn, and islands of members are drawn as often as the pool
+holds them, not by their size.
 
 The pool is drawn by a generator of its own, once for a space: a sample depends on the generator given, and on
 nothing that was drawn before.
@@ -20,15 +26,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from itertools import accumulate
 from random import Random
 from typing import Literal, NamedTuple
 
 from archloom.space.decisions.choices import Decisions, Tree
 from archloom.space.fitting.fitting import Fitting
-from archloom.space.language.domains import Domain
+from archloom.space.language.domains import Domain, literal_key
 
 Uniform = Literal["decisions", "architectures"]
 
@@ -41,7 +49,11 @@ _KEPT = _PARTICLES // 4
 _RUNS = 4
 _MAX_LEVELS = 60
 _MOST_STUCK = 3
-_MOVES = 60
+_MOVES, _MOST_MOVES = 60, 300
+_ACCEPTED = 20
+_WATCHED = 100  # moves, to see how many succeed
+_WALKED = 10  # moves at a time, to meet more members
+_LISTED = 100_000
 _NORMAL = 1.96
 _STUDENT = 3.18  # 95%, with as many degrees of freedom as there are runs but one
 
@@ -68,6 +80,8 @@ class _Share(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if self.high == 0:
+            return "nothing"
         if self.middle == 0:
             return f"at most about {100 * self.high:.1g}%"
         return f"about {100 * self.middle:.2g}% ({100 * self.low:.2g}% to {100 * self.high:.2g}%)"
@@ -88,7 +102,9 @@ class _Descent(NamedTuple):
 
 class _Pilot(NamedTuple):
     share: _Share
-    members: list[Decisions]  # none where draws that miss are thrown away
+    members: Sequence[Decisions] = ()  # none where draws that miss are thrown away
+    moves: int = 0  # from a member, until it is a sample
+    weights: Sequence[float] | None = None  # added up, where all members are known
 
 
 class Sampler:
@@ -105,8 +121,10 @@ class Sampler:
         tries = MAX_TRIES
         if self._fitting.constrained:
             pilot = self.pilot(uniform)
+            if pilot.weights:
+                return rng.choices(pilot.members, cum_weights=pilot.weights)[0].copy()
             if pilot.members:
-                return self._moved(rng, uniform, pilot.members)
+                return self._moved(rng, uniform, pilot)
             if pilot.share.middle == 0:
                 return None
             tries += int(20 / pilot.share.middle)
@@ -123,21 +141,56 @@ class Sampler:
         return str(_Share(0.0, 0.0, 3 / MAX_TRIES))  # the rule of three
 
     def estimate(self, rng: Random, draws: int) -> SizeEstimate:
-        """The number of members; all are looked at where they are no more than ``draws``."""
+        """The number of members; all are looked at where they are no more than ``draws``, or few of many can
+        be listed. Never less than the members found.
+        """
         total = self._tree.count
         if total <= draws:
-            found = 0
-            for index in range(total):
-                out: Decisions = {}
-                self._tree.at(index, None, out)
-                found += self._fitting.holds(out)
-            return SizeEstimate(found, found, found, found / total, True)
-        hits = sum(self._fitting.holds(self._draw(rng, "architectures")) for _ in range(draws))
+            return _counted(sum(1 for _ in self._all_members()), total)
+        members = [out for _ in range(draws) if self._fitting.holds(out := self._draw(rng, "architectures"))]
+        hits = len(members)
         share = _wilson(hits, draws)
         if hits < 3 and self._fitting.constrained:
-            share, _ = self._descents(rng, "architectures", hits, draws)
-        size, low, high = (round(Fraction(part) * total) for part in share)
+            if self._listed is not None:
+                return _counted(len(self._listed), total)
+            share, found = self._descents(rng, "architectures", hits, draws)
+            members += found + self._met(rng, found)
+        known = len({self._discrete(member) for member in members})
+        size, low, high = (max(known, round(Fraction(part) * total)) for part in share)
         return SizeEstimate(size, low, high, share.middle, False)
+
+    def _all_members(self) -> Iterator[Decisions]:
+        for index in range(self._tree.count):
+            out: Decisions = {}
+            self._tree.at(index, None, out)
+            if self._fitting.holds(out):
+                yield out
+
+    @cached_property
+    def _listed(self) -> list[Decisions] | None:
+        """All members, where these can be found at once."""
+        if self._tree.count > _LISTED or self._fitting.measured:
+            return None
+        if any(domain.count is None for _, domain, _ in self._tree.conditions(())):
+            return None
+        return list(self._all_members())
+
+    def _met(self, rng: Random, members: Sequence[Decisions]) -> list[Decisions]:
+        """More members, by a walk that begins anew at times."""
+        met = []
+        for _ in range(_WATCHED if members else 0):
+            particle = _Particle(0.0, members[rng.randrange(len(members))])
+            for _ in range(_WALKED):
+                particle = self._move(rng, "architectures", particle, 0.0)
+                met.append(particle.decisions)
+        return met
+
+    def _discrete(self, decisions: Decisions) -> frozenset[tuple[str, object]]:
+        """What a size counts of them."""
+        domains = self._tree.reachable(decisions)
+        return frozenset(
+            [(path, literal_key(decisions[path])) for path, domain in domains if domain.count is not None]
+        )
 
     def pilot(self, uniform: Uniform) -> _Pilot:
         """What the constraints leave, found once, by a generator of its own."""
@@ -149,11 +202,32 @@ class Sampler:
                 draws += 1
                 hits += self._fitting.holds(self._draw(rng, uniform))
             if hits == _TRIAL_HITS:
-                found = _Pilot(_wilson(hits, draws), [])
+                found = _Pilot(_wilson(hits, draws))
+            elif self._listed is not None:
+                found = self._weighed(self._listed, uniform)
             else:
-                found = _Pilot(*self._descents(rng, uniform, hits, draws))
+                share, members = self._descents(rng, uniform, hits, draws)
+                found = _Pilot(share, members, self._enough(rng, uniform, members))
             self._pilots[uniform] = found
         return found
+
+    def _weighed(self, members: Sequence[Decisions], uniform: Uniform) -> _Pilot:
+        """All members, with the odds that each is drawn."""
+        if uniform == "architectures":
+            odds = [1 / self._tree.count] * len(members)
+        else:
+            odds = [math.exp(-self._log_values(member)) for member in members]
+        weights = list(accumulate(odds))
+        share = weights[-1] if weights else 0.0
+        return _Pilot(_Share(share, share, share), members, 0, weights)
+
+    def _enough(self, rng: Random, uniform: Uniform, members: Sequence[Decisions]) -> int:
+        """How many moves let _ACCEPTED succeed."""
+        moved = 0
+        for _ in range(_WATCHED if members else 0):
+            start = _Particle(0.0, members[rng.randrange(len(members))])
+            moved += self._move(rng, uniform, start, 0.0) is not start
+        return min(_MOST_MOVES, max(_MOVES, math.ceil(_ACCEPTED * _WATCHED / max(1, moved))))
 
     # ------------------------------------------------------ subset simulation
 
@@ -210,9 +284,9 @@ class Sampler:
             particles.append(ends[place])
         return particles
 
-    def _moved(self, rng: Random, uniform: Uniform, members: Sequence[Decisions]) -> Decisions:
-        particle = _Particle(0.0, members[rng.randrange(len(members))])
-        for _ in range(_MOVES):
+    def _moved(self, rng: Random, uniform: Uniform, pilot: _Pilot) -> Decisions:
+        particle = _Particle(0.0, pilot.members[rng.randrange(len(pilot.members))])
+        for _ in range(pilot.moves):
             particle = self._move(rng, uniform, particle, 0.0)
         return particle.decisions
 
@@ -254,6 +328,10 @@ class Sampler:
         else:
             self._tree.at(rng.randrange(self._tree.count), rng, out)
         return out
+
+
+def _counted(members: int, total: int) -> SizeEstimate:
+    return SizeEstimate(members, members, members, members / total, True)
 
 
 def _log_count(domain: Domain) -> float:
