@@ -5,7 +5,6 @@ Read together with ``test_language_from_outside``; nothing here follows the impl
 
 from __future__ import annotations
 
-
 import pytest
 from archloom.space import Space, SpaceError
 from by_hand import IMAGE, SEQ, VECTOR
