@@ -11,7 +11,8 @@ from archloom.space.building.patterns import MAX_STEPS, Pattern, Patterns
 from archloom.space.errors import BuildError
 from archloom.space.language.domains import Literal
 from archloom.space.language.tree import below
-from archloom.space.networks.graph import GraphNode
+from archloom.space.networks.listing import Listing
+from archloom.space.networks.pieces import single
 from archloom.space.operations import Operation, OperationError, Shape, resolve
 
 MAX_INSTANCES = 50_000
@@ -20,14 +21,14 @@ Given = tuple[tuple[str, type, Literal], ...]
 
 
 class Tensor(NamedTuple):
-    """What a node yields: the instance that makes it, None for a tensor of zeroes."""
+    """What a node yields: the piece that makes it, None for a tensor of zeroes."""
 
     node: int | None
     shape: Shape
 
 
 class Emitter:
-    """Collects instances. ``path`` is where a fault is laid, ``place`` where the layer stands and its weights
+    """Collects layers. ``path`` is where a fault is laid, ``place`` where the layer stands and its weights
     are kept.
     """
 
@@ -35,8 +36,7 @@ class Emitter:
         self.decisions = decisions
         self.patterns = patterns
         self.read: list[str] = []  # paths of decisions, as they are asked for
-        self.instances: list[GraphNode] = []
-        self.places: set[str] = set()
+        self.listing = Listing()
         self.zeroes: dict[Shape, int] = {}
         # Inside a repetition that shares weights: its place, and the name of all repetitions together.
         self.sharing: tuple[str, str] | None = None
@@ -61,89 +61,58 @@ class Emitter:
         self.read.append(path)
         return self.decisions[path]
 
-    def add(self, operation: Operation, inputs: tuple[int, ...], place: str, group: str) -> None:
-        self.instances.append(GraphNode(len(self.instances), operation, inputs, place, group))
-
     def emit(self, operation: Operation, inputs: tuple[int, ...], place: str) -> Tensor:
-        if len(self.instances) >= MAX_INSTANCES:
-            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
-        place = self.free(place)
-        group = ""
+        self.make_room(1, place)
+        number = self.listing.add(single(operation), inputs, place)
         if self.sharing is not None and operation.weights:
-            here, shared = self.sharing
-            group = f"{shared}{place[len(here) :]}"
-            kinds = self.groups.setdefault(group, {})
-            group = kinds.setdefault(weights_of(operation), f"{group}#{len(kinds)}" if kinds else group)
-        self.add(operation, inputs, place, group)
-        return Tensor(len(self.instances) - 1, operation.shape)
+            self.listing.shared[number] = self.sharing
+        return Tensor(number, operation.shape)
+
+    def make_room(self, layers: int, place: str) -> None:
+        if self.listing.layers + layers > MAX_INSTANCES:
+            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
 
     def pattern(
-        self, start: int, given: tuple[Tensor, ...], y: Tensor, place: str, read: Sequence[str]
+        self,
+        start: int,
+        given: tuple[Tensor, ...],
+        y: Tensor,
+        place: str,
+        read: Sequence[str],
+        lasting: bool = False,
     ) -> Pattern | None:
         """What was emitted from start on, from these tensors; None where it may have read zeroes besides."""
-        if self.zeroes or len(self.instances) - start > MAX_STEPS:
+        if self.zeroes or len(self.listing.pieces) - start > MAX_STEPS:
             return None
         nodes = tuple([x.node for x in given])
-        return Pattern(self.instances[start:], start, nodes, y.node, y.shape, len(place), read)
+        return Pattern(self.listing, start, nodes, y.node, y.shape, len(place), read, lasting)
 
     def replay(self, pattern: Pattern, given: tuple[Tensor, ...], place: str) -> Tensor:
         """Emit a pattern again, from these tensors."""
-        steps, output, shape = pattern.steps, pattern.output, pattern.shape
-        instances = self.instances
-        start = len(instances)
-        if start + len(steps) > MAX_INSTANCES:
-            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
+        pieces, sources, ends, output, layers = pattern.steps
+        listing = self.listing
+        start = len(listing.pieces)
+        self.make_room(layers, place)
         self.read.extend(pattern.read)
-        if steps:
-            ends = [place + end for _, _, end in steps]
-            if self.places.isdisjoint(ends):
-                self.places.update(ends)
-            else:
-                ends = [self.free(end) for end in ends]
-            sources = [x.node for x in reversed(given)]  # so that -1 is the first of those given
-            new, node, number = tuple.__new__, GraphNode, start
-            for (operation, inputs, _), end in zip(steps, ends, strict=True):
-                if len(inputs) == 1:
-                    [only] = inputs
-                    moved: tuple[int | None, ...] = (only + start if only >= 0 else sources[only],)
+        if len(pieces) == 1 and sources[0] == (-1,):
+            assert given[0].node is not None
+            listing.add(pieces[0], (given[0].node,), place, ends[0])
+        elif pieces:
+            listing.layers += layers
+            listing.pieces.extend(pieces)
+            listing.places.extend([place] * len(pieces))
+            listing.ends.extend(ends)
+            numbers = [x.node for x in reversed(given)]  # so that -1 is the first of those given
+            moved = listing.sources
+            for before in sources:
+                if len(before) == 1:
+                    [s] = before
+                    moved.append((s + start if s >= 0 else numbers[s],))  # type: ignore[arg-type]
                 else:
-                    moved = tuple([s + start if s >= 0 else sources[s] for s in inputs])
-                instances.append(new(node, (number, operation, moved, end, "")))
-                number += 1
+                    moved.append(tuple([s + start if s >= 0 else numbers[s] for s in before]))  # type: ignore[misc]
         if output is None:
-            return Tensor(None, shape)
-        return Tensor(output + start, shape) if output >= 0 else given[-1 - output]
-
-    def free(self, place: str) -> str:
-        """The place, marked where it is taken: such as by the sum of a residual whose body is a residual."""
-        while place in self.places:
-            place += "'"
-        self.places.add(place)
-        return place
-
-    def copies(self, start: int, x: Tensor, y: Tensor, place: str, numbers: range) -> list[Tensor]:
-        """The same repetition again, without walking it: the instances from start led from x to y in the one
-        numbered first. What each of the others yields.
-        """
-        pattern = self.instances[start:]
-        cut = len(f"{place}[{numbers[0]}]")
-        source, target = x.node, y.node
-        assert target is not None
-        if len(self.instances) + len(pattern) * (len(numbers) - 1) > MAX_INSTANCES:
-            raise BuildError(place, f"the network has more than {MAX_INSTANCES} layers")
-        if target < start:  # it yields its input
-            return [y] * (len(numbers) - 1)
-        made = []
-        previous = target
-        for i in numbers[1:]:
-            there = f"{place}[{i}]"
-            shift = len(self.instances) - start
-            for _, operation, inputs, path, _ in pattern:
-                moved = tuple([previous if s == source else s + shift if s >= start else s for s in inputs])
-                self.add(operation, moved, there + path[cut:], "")
-            previous = target + shift
-            made.append(Tensor(previous, y.shape))
-        return made
+            return Tensor(None, pattern.shape)
+        return Tensor(output + start, pattern.shape) if output >= 0 else given[-1 - output]
 
     def apply(
         self,
@@ -163,22 +132,24 @@ class Emitter:
         return self.emit(operation, tuple([self.materialise(x) for x in inputs]), place)
 
     def materialise(self, x: Tensor) -> int:
-        """The instance that makes a tensor; zeroes of one shape are made once, after the input's batch."""
+        """The piece that makes a tensor; zeroes of one shape are made once, after the input's batch."""
         if x.node is not None:
             return x.node
         if x.shape not in self.zeroes:
             given = tuple((f"d{axis}", int, size) for axis, size in enumerate(x.shape.dims))
             operation = self.operation(
-                "zeroes_" + x.shape.kind, given, (self.instances[0].operation.shape,), ""
+                "zeroes_" + x.shape.kind, given, (self.listing.pieces[0].operations[0].shape,), ""
             )
-            self.add(operation, (0,), f"zeroes[{'x'.join(map(str, x.shape.dims))}]", "")
-            self.zeroes[x.shape] = len(self.instances) - 1
+            place = f"zeroes[{'x'.join(map(str, x.shape.dims))}]"
+            self.zeroes[x.shape] = self.listing.add(single(operation), (0,), place)
         return self.zeroes[x.shape]
 
     def merge(self, how: str, parts: Sequence[Tensor], path: str, place: str) -> Tensor:
         """sum, concat or mul of tensors, without the parts that do nothing."""
-        shapes = tuple(part.shape for part in parts)
-        operation = self.operation(how, (), shapes, path)
+        operation = self.operation(how, (), tuple([part.shape for part in parts]), path)
+        nodes = [part.node for part in parts]
+        if None not in nodes and len(nodes) > 1:
+            return self.emit(operation, tuple(nodes), place)  # type: ignore[arg-type]
         live = [part for part in parts if part.node is not None]
         if not live or (how == "mul" and len(live) < len(parts)):
             return Tensor(None, operation.shape)
@@ -210,10 +181,3 @@ class Emitter:
                 y = self.apply("conv", given, (x,), path, place, True)
                 return self.apply("batch_norm", (), (y,), path, f"{place}.norm")
         raise BuildError(path, f"no projection leads from {x.shape} to {target}")
-
-
-def weights_of(operation: Operation) -> object:
-    """What operations that hold the same weights agree on: all but the lengths along space and time."""
-    inputs = tuple([(shape.kind, shape.channels) for shape in operation.inputs])
-    body = "" if operation.body is None else operation.body.hash
-    return (operation.name, operation.version, operation.parameters, inputs, operation.weights, body)

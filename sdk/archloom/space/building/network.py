@@ -13,7 +13,8 @@ from archloom.space.errors import BuildError, suggest
 from archloom.space.language.domains import Literal
 from archloom.space.language.structure import root_path
 from archloom.space.language.tree import InputPort, SpaceTree
-from archloom.space.networks.graph import Graph, prune
+from archloom.space.networks.graph import Graph
+from archloom.space.networks.pruning import prune
 from archloom.space.operations import Shape
 
 __all__ = ["build_graph", "cells", "parts", "plain", "recurrence", "repeats", "resolve_recipe"]
@@ -36,7 +37,7 @@ def build_graph(
     try:
         return _graph(walker, space, classes)
     except BuildError as error:
-        error.where, error.layers = walker.where, len(walker.instances)
+        error.where, error.layers = walker.where, walker.listing.layers
         raise
 
 
@@ -64,7 +65,7 @@ def _graph(walker: Walker, space: SpaceTree, classes: int | None) -> Graph:
             raise BuildError("output", f"a task with classes needs one output, the space has {listed}")
         outputs = {"logits": _head(walker, next(iter(outputs.values())), classes)}
     return prune(
-        walker.instances, ports, {name: walker.materialise(tensor) for name, tensor in outputs.items()}
+        walker.listing, ports, {name: walker.materialise(tensor) for name, tensor in outputs.items()}
     )
 
 

@@ -7,7 +7,8 @@ from archloom.space.building.walker import WALKS, Walker
 from archloom.space.errors import BuildError
 from archloom.space.language.structure import root_path
 from archloom.space.language.tree import ScanNode, below, enter
-from archloom.space.networks.graph import Graph, prune
+from archloom.space.networks.graph import Graph
+from archloom.space.networks.pruning import prune
 from archloom.space.networks.scans import STEP_INPUT, STEP_OUTPUT, scan_operation
 from archloom.space.operations import OperationError, Shape
 
@@ -58,6 +59,10 @@ def step_network(
     nexts = {name: inner.tensors[name] for name in widths}
     if first not in inner.named:
         nexts[first] = y
+    for name, width in widths.items():  # of those that nobody reads too
+        if nexts[name].shape != Shape("vector", (width,)):
+            unequal = f"state {name!r} is vector[{width}], its next value is {nexts[name].shape}"
+            raise BuildError(path, f"{unequal}: they must be equal")
     outputs = {name: inner.materialise(tensor) for name, tensor in {STEP_OUTPUT: y, **nexts}.items()}
     return without_idle(inner, ports, outputs)
 
@@ -71,16 +76,16 @@ def without_idle(inner: Walker, ports: dict[str, int], outputs: dict[str, int]) 
         more = {name for name, node in ports.items() if name != STEP_INPUT and node in reached} - needed
         if not more:
             inputs = {name: node for name, node in ports.items() if name == STEP_INPUT or name in needed}
-            return prune(inner.instances, inputs, kept)
+            return prune(inner.listing, inputs, kept)
         needed |= more
 
 
 def _reaching(inner: Walker, targets: set[int]) -> set[int]:
-    """The instances from which one of the targets is reached."""
+    """The pieces from which one of the targets is reached."""
     found = set(targets)
-    for number in range(len(inner.instances) - 1, -1, -1):
+    for number in range(len(inner.listing.pieces) - 1, -1, -1):
         if number in found:
-            found.update(inner.instances[number].inputs)
+            found.update(inner.listing.sources[number])
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archloom.space.building.emitting import Tensor
 from archloom.space.building.flow import Environment, Flow
-from archloom.space.building.walker import WALKS, Walker
+from archloom.space.building.walker import WALKS, Walker, form
 from archloom.space.errors import BuildError
 from archloom.space.language.expressions import ExpressionError
 from archloom.space.language.structure import counts_of
@@ -18,25 +18,29 @@ def repeat(
     number = count(walker, node, path, flow, environment)
     outer = walker.sharing
     group = walker.shared_name(place)
-    alike = node.uniform and outer is None
+    reach = node.body.reach if node.uniform and outer is None else 0
     made = [flow.newest]
+    pattern = None  # what the last repetition emitted
+    shapes: tuple[object, ...] = ()  # of the tensors that it read
     for i in range(number):
         here, there = (f"{path}[{i}]" if node.decisions == "free" else path), f"{place}[{i}]"
         if node.weights == "shared":
             walker.sharing = (there, group)
         inside: Environment = {**environment, "i": i}
-        start, zeroes, before = len(walker.instances), len(walker.zeroes), flow.newest
+        given = flow.last(reach) if reach else ()
+        if pattern is not None and form(given) == shapes:
+            flow = flow.step(walker.replay(pattern, given, there))
+            continue
+        start, read = len(walker.listing.pieces), len(walker.read)
         if node.links is not None:
             flow = linked(walker, node, path, there, here, made, flow, inside)
         else:
             found = walker.node(node.body, enter(here, node.body), enter(there, node.body), flow, inside)
             flow = flow if found is None else found
+            if reach and found is not None and None not in [x.node for x in (*given, flow.newest)]:
+                pattern = walker.pattern(start, given, flow.newest, there, walker.read[read:])
+                shapes = form(given)
         made.append(flow.newest)
-        fits = flow.newest.node is not None and flow.newest.shape == before.shape
-        if alike and fits and len(walker.zeroes) == zeroes:
-            for y in walker.copies(start, before, flow.newest, place, range(i, number)):
-                flow = flow.step(y)
-            break
     walker.sharing = outer
     return flow
 

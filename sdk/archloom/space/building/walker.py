@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from archloom.space.building.emitting import Emitter, Tensor
 from archloom.space.building.flow import Environment, Flow
-from archloom.space.building.patterns import Key, Patterns, Place
+from archloom.space.building.patterns import Key, Known, Patterns, Place
 from archloom.space.errors import BuildError
 from archloom.space.language.domains import Domain, Literal, literal_key
 from archloom.space.language.expressions import Expression, ExpressionError
@@ -110,16 +110,16 @@ class Walker(Emitter):
         walk = WALKS[type(node)]
         given = flow.last(node.reach) if self.repeatable(node, flow) else ()
         where = None if node.fixed else (id(node), path)
-        unfit = not given or any(x.node is None for x in given)
+        unfit = not given or None in [x.node for x in given]
         if unfit or (where is not None and not self.patterns.worthwhile(where)):
             return walk(self, node, path, place, flow, environment)
         key = self.key(node, given, environment)
         pattern = self.patterns.find(key if where is None else (*key, *self.decisions_of(where)), where)
         if pattern is not None:
             return flow.step(self.replay(pattern, given, place))
-        start, read = len(self.instances), len(self.read)
+        start, read = len(self.listing.pieces), len(self.read)
         found = walk(self, node, path, place, flow, environment)
-        new = self.pattern(start, given, found.newest, place, self.read[read:])
+        new = self.pattern(start, given, found.newest, place, self.read[read:], where is None)
         if new is not None:
             if where is not None:
                 self.patterns.learn(where, new.read)
@@ -137,14 +137,26 @@ class Walker(Emitter):
 
     def key(self, node: Node, given: tuple[Tensor, ...], environment: Environment) -> Key:
         """By node, the shapes it is given, which of them are one tensor, and the variables it reads."""
+        return (id(node), *form(given), *self.variables(node, environment))
+
+    def variables(self, node: Node, environment: Environment) -> list[object]:
         names = [literal_key(environment.get(name)) for name in node.reads]
         if node.part_reads:
             names += [literal_key(self.outer.get(name)) for name in node.part_reads]
-        if len(given) == 1:
-            return (id(node), given[0].shape, *names)
-        nodes = [x.node for x in given]
-        alike = [nodes.index(number) for number in nodes]
-        return (id(node), *[x.shape for x in given], *alike, *names)
+        return names
+
+    def table(self, node: Node, stride: int, environment: Environment) -> Known:
+        """What is known of a cell's operations under its variables; nothing where weights are shared."""
+        if self.sharing is not None or node.shares:
+            return {}
+        return self.patterns.table((id(node), stride, *self.variables(node, environment)))
+
+    def note(self, known: Known, key: Key, node: Node, x: Tensor, environment: Environment) -> None:
+        """Put into a table what a child emitted for x, where that depends on its key alone."""
+        if node.fixed and not node.let and node.when is None and self.repeatable(node, Flow((x,))):
+            pattern = self.patterns.find(self.key(node, (x,), environment), None)
+            if pattern is not None and x.node is not None:
+                known[key] = (node.name, pattern)
 
     def decisions_of(self, where: Place) -> Key:
         return self.patterns.decided(where, self.typed)
@@ -190,6 +202,14 @@ class Walker(Emitter):
         share it too.
         """
         return place if self.sharing is None else f"{self.sharing[1]}{place[len(self.sharing[0]) :]}"
+
+
+def form(given: tuple[Tensor, ...]) -> tuple[object, ...]:
+    """The shapes of tensors, and which of them are one."""
+    if len(given) == 1:
+        return (given[0].shape,)
+    nodes = [x.node for x in given]
+    return (*[x.shape for x in given], *[nodes.index(number) for number in nodes])
 
 
 WALKS: dict[type[Node], Callable[..., Flow]] = {}

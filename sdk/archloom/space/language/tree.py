@@ -199,7 +199,7 @@ class RepeatNode(Node):
         """Whether all repetitions are surely alike: tied, with weights and tensors of their own, and nothing
         reads i.
         """
-        alike = self.decisions != "free" and self.links is None and not self.shares and self.body.local
+        alike = self.decisions != "free" and self.links is None and not self.shares and self.body.reach > 0
         return alike and self.body.single and "i" not in self.body.reads | self.body.own_names
 
 

@@ -5,15 +5,17 @@ gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from archloom.space.errors import SpaceError, Violation
 from archloom.space.language.expressions import Scalar
 from archloom.space.networks.canonical import hash_of_pieces
-from archloom.space.networks.pieces import single
+from archloom.space.networks.listing import Listing
+from archloom.space.networks.pieces import Piece, single
 from archloom.space.networks.scans import SCAN, scan_operation
 from archloom.space.operations import Operation, OperationError, Shape, resolve
 
@@ -58,42 +60,119 @@ class GraphNode(NamedTuple):
         return self.group or self.path
 
 
-@dataclass(frozen=True)
-class Graph:
-    """``inputs`` and ``outputs`` are name -> node id. An input is a node of operation ``input``."""
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A network by pieces. Its ports and the keys of ``groups`` are numbers of pieces; ``kept`` are the
+    pieces of the listing that they come from, which knows the paths.
+    """
 
-    nodes: tuple[GraphNode, ...]
+    pieces: Sequence[Piece]
+    sources: Sequence[tuple[int, ...]]
+    groups: Mapping[int, str]
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
+    listing: Listing
+    kept: Sequence[int]
+
+    def nodes(self) -> Iterator[GraphNode]:
+        """Layer by layer."""
+        paths = self.listing.paths()
+        last: list[int] = []
+        number = -1
+        for place, (piece, sources) in enumerate(zip(self.pieces, self.sources, strict=True)):
+            inputs = tuple([last[source] for source in sources])
+            group = self.groups.get(place, "")
+            for operation, path in zip(piece.operations, paths[self.kept[place]], strict=True):
+                number += 1
+                yield GraphNode(number, operation, inputs, path, group)
+                inputs = (number,)
+            last.append(number)
+
+    def ports(self, ports: Mapping[str, int]) -> dict[str, int]:
+        """Name -> number of the layer."""
+        ends = list(accumulate([piece.count for piece in self.pieces]))
+        return {name: ends[piece] - 1 for name, piece in ports.items()}
+
+
+class Graph:
+    """``nodes`` in topological order. ``inputs`` and ``outputs`` are name -> node id. An input is a node of
+    operation ``input``.
+    """
+
+    def __init__(
+        self, nodes: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]
+    ) -> None:
+        listing = Listing()
+        for node in nodes:
+            listing.add(single(node.operation), node.inputs, node.path)
+        groups = {node.id: node.group for node in nodes if node.group}
+        self._assembly = Assembly(
+            listing.pieces, listing.sources, groups, inputs, outputs, listing, range(len(nodes))
+        )
+        self.nodes = tuple(nodes)
+
+    @classmethod
+    def assembled(cls, assembly: Assembly) -> Graph:
+        """Of pieces; nodes are made when they are asked for."""
+        graph = cls.__new__(cls)
+        graph._assembly = assembly
+        return graph
+
+    @cached_property
+    def nodes(self) -> tuple[GraphNode, ...]:
+        return tuple(self._assembly.nodes())
+
+    @cached_property
+    def inputs(self) -> Mapping[str, int]:
+        return self._assembly.ports(self._assembly.inputs)
+
+    @cached_property
+    def outputs(self) -> Mapping[str, int]:
+        return self._assembly.ports(self._assembly.outputs)
+
+    def with_ports(self, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
+        """The same layers with other inputs and outputs."""
+        return Graph(self.nodes, inputs, outputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and (self.nodes, self.inputs, self.outputs) == (
+            other.nodes,
+            other.inputs,
+            other.outputs,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
     @cached_property
     def hash(self) -> str:
         """Lower-case hex, equal for networks that are equal up to isomorphism; paths, names of weights and
         ids play no part.
         """
-        _, operations, sources, _, names = zip(*self.nodes, strict=True)
-        shared = self.shared
-        groups = {number: name for number, name in enumerate(names) if name in shared}
-        return hash_of_pieces([single(o) for o in operations], sources, groups, self.inputs, self.outputs)
+        one, shared = self._assembly, self.shared
+        groups = {number: group for number, group in one.groups.items() if group in shared}
+        return hash_of_pieces(one.pieces, one.sources, groups, one.inputs, one.outputs)
 
     @cached_property
     def shared(self) -> frozenset[str]:
         """The groups of two nodes and more; one of a single node only names its weights."""
-        found = Counter([node.group for node in self.nodes if node.group])
+        found = Counter(self._assembly.groups.values())
         return frozenset([group for group, number in found.items() if number > 1])
 
     @cached_property
     def parameters(self) -> int:
         """Weights that training changes; shared ones once."""
-        shared = {node.group: node.operation.weights for node in self.nodes if node.group}
-        return sum(node.operation.weights for node in self.nodes if not node.group) + sum(shared.values())
+        pieces, groups = self._assembly.pieces, self._assembly.groups
+        shared = {group: pieces[number].weights for number, group in groups.items()}
+        repeated = sum([pieces[number].weights for number in groups])
+        return sum([piece.weights for piece in pieces]) - repeated + sum(shared.values())
 
     @cached_property
     def flops(self) -> int:
         """Multiply-adds of the convolutions and matrix products of one forward pass for one example, those of
         attention's scores among them; norms, activations and pools count nothing.
         """
-        return sum(node.operation.flops for node in self.nodes)
+        return sum([piece.flops for piece in self._assembly.pieces])
 
     @cached_property
     def opaque(self) -> tuple[GraphNode, ...]:
@@ -145,64 +224,6 @@ class Graph:
         from archloom.space.messages.graphs import read_graph
 
         return read_graph(message)
-
-
-_ASSOCIATIVE = ("sum", "mul")
-
-
-def prune(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
-    """The graph of what reaches an output; inputs stay.
-
-    A sum that is read once, by another sum, is part of it (products likewise).
-    """
-    uses = _uses(instances, inputs, outputs)
-    absorbed: set[int] = set()
-    for number, operation, sources, _, _ in instances:
-        if not uses[number]:
-            continue
-        if operation.name in _ASSOCIATIVE:
-            absorbed.update(
-                s for s in sources if uses[s] == 1 and instances[s].operation.name == operation.name
-            )
-    if not absorbed and all(uses):
-        return Graph(tuple(instances), inputs, outputs)
-    ids = [0] * len(instances)
-    terms: dict[int, list[int]] = {}
-    nodes: list[GraphNode] = []
-    for number, operation, sources, path, group in instances:
-        if not uses[number]:
-            continue
-        if absorbed and operation.name in _ASSOCIATIVE:
-            flat: list[int] = []
-            for source in sources:
-                flat.extend(terms[source] if source in absorbed else (ids[source],))
-            if number in absorbed:
-                terms[number] = flat
-                continue
-            if len(flat) > len(sources):
-                operation = resolve(operation.name, (), (operation.shape,) * len(flat))
-            before = tuple(flat)
-        else:
-            before = tuple([ids[source] for source in sources])
-        ids[number] = len(nodes)
-        nodes.append(GraphNode(len(nodes), operation, before, path, group))
-    return Graph(
-        tuple(nodes),
-        {name: ids[node] for name, node in inputs.items()},
-        {name: ids[node] for name, node in outputs.items()},
-    )
-
-
-def _uses(instances: Sequence[GraphNode], inputs: Mapping[str, int], outputs: Mapping[str, int]) -> list[int]:
-    """How often what reaches an output reads each instance, a port counting twice; 0 for what is dead."""
-    uses = [0] * len(instances)
-    for node in (*inputs.values(), *outputs.values()):
-        uses[node] = 2
-    for number in range(len(instances) - 1, -1, -1):
-        if uses[number]:
-            for source in instances[number].inputs:
-                uses[source] += 1
-    return uses
 
 
 class NodeFacts(NamedTuple):

@@ -40,6 +40,8 @@ class Piece:
     operations: tuple[Operation, ...] = ()
     ends: tuple[str, ...] = ("",)
     associative: str = ""
+    weights: int = 0
+    flops: int = 0
 
 
 @lru_cache(maxsize=100_000)
@@ -67,6 +69,8 @@ def single(operation: Operation) -> Piece:
         ordered=operation.ordered,
         operations=(operation,),
         associative=name if name in _ASSOCIATIVE else "",
+        weights=operation.weights,
+        flops=operation.flops,
     )
 
 
@@ -86,4 +90,6 @@ def joined(pieces: Sequence[Piece], ends: Sequence[str]) -> Piece:
         ordered=False,
         operations=tuple([operation for piece in pieces for operation in piece.operations]),
         ends=tuple([end + tail for piece, end in zip(pieces, ends, strict=True) for tail in piece.ends]),
+        weights=sum([piece.weights for piece in pieces]),
+        flops=sum([piece.flops for piece in pieces]),
     )
