@@ -100,3 +100,16 @@ def test_the_body_of_a_scan_is_seen(kind: Any) -> None:
 
     assert row("tanh") == row("tanh")
     assert row("tanh") != row("relu")
+
+
+def test_equal_values_of_different_types_are_told_apart() -> None:
+    space = Space.from_dict(
+        {
+            "let": {"n": {"choice": [1, True, 1.0, 2]}, "t": {"choice": [1, "1", "a"]}},
+            "recipe": {"n": "=n", "t": "=t"},
+            "input": {"x": {"kind": "vector", "shape": [2]}},
+            "body": {"layer": "linear", "out": 2},
+        }
+    )
+    assert space.vector_names == ("n", "t=1", "t='1'", "t='a'")
+    assert len({space.encode(architecture) for architecture in space.enumerate()}) == space.size() == 12

@@ -8,7 +8,16 @@ from functools import cached_property
 from zlib import crc32
 
 from archloom.space.decisions.describing import DecisionInfo
-from archloom.space.language.domains import Choice, Domain, Flag, Integer, Literal, Subset, Uniform
+from archloom.space.language.domains import (
+    Choice,
+    Domain,
+    Flag,
+    Integer,
+    Literal,
+    Subset,
+    Uniform,
+    literal_key,
+)
 from archloom.space.networks.graph import Graph
 
 PATH_WIDTH = 512
@@ -44,15 +53,20 @@ class Block:
         )
 
     @cached_property
-    def ranks(self) -> Mapping[Literal, float]:
-        """For a choice of numbers: where each stands among them."""
+    def ranks(self) -> Mapping[object, float]:
+        """For a choice of numbers: where each stands among them, by its literal_key. Numbers that are equal,
+        such as 1 and 1.0, stand by their types' names.
+        """
         assert isinstance(self.domain, Choice)
-        ordered = sorted(self.domain.values)
-        return {value: rank / (len(ordered) - 1) for rank, value in enumerate(ordered)}
+        ordered = sorted(self.domain.values, key=lambda value: (value, type(value).__name__))
+        return {literal_key(value): rank / (len(ordered) - 1) for rank, value in enumerate(ordered)}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        own = (self.path,) if self.numeric else tuple(f"{self.path}={member}" for member in self.members)
+        told = [str(member) for member in self.members]
+        if len(set(told)) < len(told):  # such as 1 and "1"
+            told = [repr(member) for member in self.members]
+        own = (self.path,) if self.numeric else tuple(f"{self.path}={member}" for member in told)
         return (f"{self.path}?", *own) if self.conditional else own
 
     def values(self, value: Literal | None) -> Iterator[float]:
@@ -70,7 +84,7 @@ class Block:
         elif value is None:
             yield 0.0
         elif isinstance(self.domain, Choice):
-            yield self.ranks[value]
+            yield self.ranks[literal_key(value)]
         elif isinstance(self.domain, Uniform):
             assert isinstance(value, float)
             yield self.domain.unit(value)
