@@ -116,6 +116,7 @@ def node(text: str) -> dict[str, str]:
         ("{scan: {state: {}, body: {layer: relu}}}", "body.scan.state", "a scan needs at least one state"),
         ("{scan: {states: {h: 3}, body: {layer: relu}}}", "body.scan.states", "did you mean 'state'"),
         ("{scan: {state: {x: 3}, body: {layer: relu}}}", "body.scan.state.x", "x is the input of each step"),
+        ("{scan: {state: {y: 3}, body: {layer: relu}}}", "body.scan.state.y", "y is the output of each step"),
         ("{map: {over: x}}", "body.map.body", "is missing"),
         ("{map: {over: [], body: {layer: relu}}}", "body.map.over", "expected at least one tensor's name"),
         ("{sequence: [{layer: relu}], carry: two}", "body.carry", "from 1 to 16, found 'two'"),

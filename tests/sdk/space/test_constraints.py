@@ -57,6 +57,31 @@ def test_what_cannot_be_computed_is_an_error() -> None:
         parse("a < 1 if b else a < 2").miss({"a": 1})
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("'a' < x", "expected a number, found 'a'"),
+        ("true > 0", "expected a number, found True"),
+        ("2**53 + 1 > x", "larger than 2**53"),
+        ("x == 1 // 0", "division by zero"),
+        ("x > \u0663", "is no part of an expression"),  # a digit of another script
+        ("\u0445 > 3", "is no part of an expression"),
+    ],
+)
+def test_what_never_has_a_value_is_told_at_once(text: str, told: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse(text)
+    assert told in str(caught.value)
+
+
+def test_true_is_not_one() -> None:
+    assert [bool(parse("x == true").evaluate({"x": x})) for x in (True, 1, 1.0, False)] == [True] + [
+        False
+    ] * 3
+    assert [bool(parse("x != 1").evaluate({"x": x})) for x in (True, 1, 1.0, 2)] == [True, False, False, True]
+    assert parse("x == true").miss({"x": 1}) > 0
+
+
 def test_constraints_read_variables_and_measures_in_any_combination() -> None:
     space = mlp(["(w == 2 and params <= 12) or not (flops > 9 or depth < 5)"])
     every = mlp([])

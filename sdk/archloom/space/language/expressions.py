@@ -25,7 +25,8 @@ MAX_DEPTH = 24
 MAX_MAGNITUDE = 2**53
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
+    r"\s*(?:(?P<number>(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<text>'[^'\n]*'|\"[^\"\n]*\")|(?P<sign>\*\*|//|==|!=|<=|>=|[-+*/%()<>,]))"
 )
 _OTHER_SIGNS = {
@@ -141,11 +142,16 @@ def _arithmetic(sign: str, left: Scalar, right: Scalar) -> Scalar:
         raise ExpressionError("the value is larger than 2**53") from None
 
 
+def _equal(one: Scalar, other: Scalar) -> bool:
+    """1 equals 1.0, but not true."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
 def _comparison(sign: str, left: Evaluator, right: Evaluator) -> Evaluator:
     if sign in _ORDER:
         compare = _ORDER[sign]
         return Comparison(lambda a, b: compare(_number(a), _number(b)), left, right)
-    return Comparison(operator.eq if sign == "==" else operator.ne, left, right)
+    return Comparison(_equal if sign == "==" else lambda a, b: not _equal(a, b), left, right)
 
 
 class _Parser:
@@ -154,6 +160,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens: list[tuple[str, str, int]] = []  # kind, text, place
         self.names: set[str] = set()
+        self.reads = 0  # of variables, so far
         self.next = 0
         self.depth = 0
         place = 0
@@ -225,12 +232,20 @@ class _Parser:
         return Negation(value) if negate else value
 
     def comparison(self) -> Evaluator:
+        before = self.reads
         left = self.sum()
         sign = self.peek()
-        if sign in _ORDER or sign in ("==", "!="):
-            self.next += 1
-            return _comparison(sign, left, self.sum())
-        return left
+        if sign not in _ORDER and sign not in ("==", "!="):
+            return left
+        between = self.reads
+        self.next += 1
+        right = self.sum()
+        for side, constant in ((left, between == before), (right, self.reads == between)):
+            if constant:  # one without a value is told now: it would never have one
+                value = side({})
+                if sign in _ORDER:
+                    _number(value)
+        return _comparison(sign, left, right)
 
     def sum(self) -> Evaluator:
         return self.chain(("+", "-"), self.product)
@@ -296,6 +311,7 @@ class _Parser:
 
     def variable(self, name: str) -> Evaluator:
         self.names.add(name)
+        self.reads += 1
 
         def run(env: Environment) -> Scalar:
             try:

@@ -30,6 +30,7 @@ from archloom.space.language.tree import (
     Value,
     segments,
 )
+from archloom.space.networks.scans import STEP_INPUT, STEP_OUTPUT
 from archloom.space.operations import MERGES
 from archloom.space.reading.fields import RESERVED
 from archloom.space.reading.layers import read_layer
@@ -43,6 +44,7 @@ _ADAPT = {
     "cell": ("error", "project"),
     "repeat": ("error", "project"),
 }
+_STEP_PORTS = {STEP_INPUT: "the input of each step", STEP_OUTPUT: "the output of each step"}
 _OPTION = re.compile(r"[A-Za-z0-9_]{1,100}")
 _MAX_INPUTS = 16
 
@@ -296,8 +298,8 @@ class NodeReader(ValueReader):
         if "state" in inner and not states and isinstance(inner["state"], Mapping):
             self.fault(f"{path}.state", "a scan needs at least one state, name: width")
         for name, width in states:
-            if name == "x":
-                self.fault(f"{path}.state.x", "x is the input of each step; choose another name")
+            if name in _STEP_PORTS:
+                self.fault(f"{path}.state.{name}", f"{name} is {_STEP_PORTS[name]}; choose another name")
             self.check_whole(width, f"{path}.state.{name}", 1, 1_000_000)
         return ScanNode(states=states, body=self.child(inner, "body", f"{path}.body", depth), **common)
 
