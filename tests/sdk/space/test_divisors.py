@@ -93,3 +93,13 @@ def test_heads_that_divide_the_width() -> None:
     )
     assert vit.size() == 3**2 + 2**2 + 1
     assert len(list(vit.enumerate())) == vit.size()  # every one of them builds
+
+
+def test_a_union_of_divisors_is_in_the_order_of_among() -> None:
+    space = Space.from_yaml(
+        "input: {x: {kind: vector, shape: [4]}}\nlet: {w: {choice: [8, 12, 20]}}\nbody: {layer: relu}\n"
+        "recipe: {h: {divisors: w, among: [5, 3, 2]}}"
+    )
+    [found] = [info.domain for info in space.decisions() if info.path == "recipe.h"]
+    assert [found.at(number) for number in range(found.count or 0)] == [5, 3, 2]
+    assert space.size() == 1 + 2 + 2

@@ -102,7 +102,9 @@ def test_a_free_repeat_of_any_count_holds_each_repetition_once() -> None:
     assert len(known["r[500].layer.layer"].alternatives[0][0][1]) == 500
     rng = Random(0)
     first = space.sample(rng)
-    assert len(first.decisions) == 1 + 20 * int(first.decisions["r.count"])
+    count = first.decisions["r.count"]
+    assert isinstance(count, int)
+    assert len(first.decisions) == 1 + 20 * count
 
 
 def test_a_free_repeat_is_the_choice_among_its_counts() -> None:

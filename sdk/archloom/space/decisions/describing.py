@@ -59,10 +59,13 @@ def describe(tree: Tree) -> tuple[DecisionInfo, ...]:
 
 def union(domains: Sequence[Domain]) -> Domain:
     """All values of discrete domains, once each, in an order that keeps the order of each; numbers that are
-    free to stand in either order by size.
+    free to stand in either order by size, divisors in the order of ``among``.
     """
     if len(domains) == 1:
         return domains[0]
+    among = {domain.among if isinstance(domain, Choice) else () for domain in domains}
+    if len(among) == 1 and (members := among.pop()):
+        return Choice(tuple(m for m in members if any(d.index(m) is not None for d in domains)), members)
     left = [[domain.at(number) for number in range(domain.count or 1)] for domain in domains]
     merged: list[Literal] = []
     while left:
@@ -88,30 +91,31 @@ def _restricting(one: tuple[Condition, ...], counts: Mapping[str, int]) -> tuple
 def _merged(
     alternatives: list[tuple[Condition, ...]], counts: Mapping[str, int]
 ) -> tuple[tuple[Condition, ...], ...]:
-    """Alternatives that differ in the values of one condition as one."""
+    """Alternatives that differ in the values of one condition as one; those that hold for every value go."""
     left = list(dict.fromkeys(alternatives))
     merged = True
     while merged:
         merged = False
-        for number, one in enumerate(left):
-            for other in left[number + 1 :]:
-                if (joined := _joined(one, other)) is not None:
-                    left = [item for item in left if item not in (one, other)]
-                    left.insert(number, _restricting(joined, counts))
-                    left = list(dict.fromkeys(left))
-                    merged = True
-                    break
-            if merged:
-                break
+        for place in range(max((len(one) for one in left), default=0) - 1, -1, -1):
+            joined = _joined_at(place, left, counts)
+            merged |= len(joined) < len(left)
+            left = joined
     return tuple(left)
 
 
-def _joined(one: tuple[Condition, ...], other: tuple[Condition, ...]) -> tuple[Condition, ...] | None:
-    if [path for path, _ in one] != [path for path, _ in other]:
-        return None
-    different = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
-    if len(different) != 1:
-        return None
-    place = different[0]
-    path, values = one[place]
-    return (*one[:place], (path, (*values, *other[place][1])), *one[place + 1 :])
+def _joined_at(
+    place: int, alternatives: list[tuple[Condition, ...]], counts: Mapping[str, int]
+) -> list[tuple[Condition, ...]]:
+    """Those that differ in the values of the condition at a place alone, each group as one."""
+    groups: dict[object, list[tuple[Condition, ...]]] = {}
+    for one in alternatives:
+        rest = one if place >= len(one) else (one[:place], one[place][0], one[place + 1 :])
+        groups.setdefault((len(one), rest), []).append(one)
+    result = []
+    for group in groups.values():
+        first = group[0]
+        if len(group) > 1:
+            values = {literal_key(value): value for one in group for value in one[place][1]}
+            first = (*first[:place], (first[place][0], tuple(values.values())), *first[place + 1 :])
+        result.append(_restricting(first, counts))
+    return list(dict.fromkeys(result))

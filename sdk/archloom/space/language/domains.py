@@ -23,9 +23,6 @@ Literal = int | float | str | bool | tuple[Any, ...]
 """A constant; a tuple holds constants again."""
 
 
-_REDRAWS = 100
-
-
 def literal_key(value: object) -> object:
     """Tells 1, 1.0 and True apart, which Python calls equal."""
     if isinstance(value, tuple):
@@ -78,7 +75,10 @@ class Domain:
 
 @dataclass(frozen=True)
 class Choice(Domain):
+    """``among``: what the values were taken from, where they are divisors; it orders their unions."""
+
     values: tuple[Literal, ...]
+    among: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @cached_property
     def count(self) -> int:  # type: ignore[override]
@@ -262,4 +262,4 @@ class Divisors(Domain):
         fitting = tuple(member for member in self.among if value % member == 0)
         if not fitting:
             raise ExpressionError(f"none of {', '.join(map(str, self.among))} divides {value}")
-        return Choice(fitting)
+        return Choice(fitting, self.among)
