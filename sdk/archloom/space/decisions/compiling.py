@@ -14,7 +14,7 @@ from archloom.space.decisions.choices import EMPTY, Leaf, Tree, branch, flat, to
 from archloom.space.decisions.scopes import Scopes, once
 from archloom.space.decisions.sharing import Shared, TooManySets, finished
 from archloom.space.decisions.steps import Steps
-from archloom.space.errors import SpaceError, Violation
+from archloom.space.errors import SpaceError, Violation, show
 from archloom.space.language.domains import Choice, Divisors, Domain, Literal, literal_key
 from archloom.space.language.expressions import Expression, ExpressionError
 from archloom.space.language.structure import (
@@ -93,9 +93,13 @@ class _Compiler(Scopes):
                 return self.kind(node, path, inside)
             if node.when.names <= inside.keys():
                 try:
-                    return self.kind(node, path, inside) if node.when.evaluate(inside) else EMPTY
+                    holds = node.when.evaluate(inside)
                 except ExpressionError as error:
                     return self.fault(f"{node.where}.when", str(error))
+                if not isinstance(holds, bool):
+                    found = f"'{node.when.text.strip()}' is {show(holds)}, expected true or false"
+                    return self.fault(f"{node.where}.when", f"{found}: compare it with something")
+                return self.kind(node, path, inside) if holds else EMPTY
             tree = self.kind(node, path, inside)
             return tree if tree is EMPTY else self.unknown(node.when, f"{node.where}.when", inside)
 

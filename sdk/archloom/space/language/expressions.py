@@ -15,7 +15,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from archloom.space.language.truth import Both, Comparison, Conditional, Either, Evaluator, Negation, miss
+from archloom.space.language.truth import (
+    Both,
+    Comparison,
+    Conditional,
+    Either,
+    Evaluator,
+    Negation,
+    Truth,
+    miss,
+)
 from archloom.space.language.truth import Environment as Environment
 from archloom.space.language.truth import ExpressionError as ExpressionError
 from archloom.space.language.truth import Scalar as Scalar
@@ -46,6 +55,7 @@ class Expression:
 
     text: str
     names: frozenset[str] = field(compare=False)
+    kind: str = field(compare=False, repr=False)  # truth, number or text; "" where its form does not tell
     _run: Evaluator = field(compare=False, repr=False)
 
     def evaluate(self, environment: Environment) -> Scalar:
@@ -77,7 +87,7 @@ def parse(text: str) -> Expression:
     run = parser.ternary()
     if parser.peek() != "":
         raise parser.unexpected("an operator or the end")
-    return Expression(text, frozenset(parser.names), run)
+    return Expression(text, frozenset(parser.names), parser.kind(run), run)
 
 
 def round8(value: float) -> int:
@@ -168,13 +178,25 @@ class _Parser:
         while place < end:
             match = _TOKEN.match(text, place)
             if match is None:
-                found = text[place:].strip()[:10]
+                found = text[place:].strip()
                 hint = _OTHER_SIGNS.get(found[0], "")
-                raise ExpressionError(f"{found!r} at {place} is no part of an expression{hint}")
+                short = found if len(found) <= 40 else f"{found[:37]}..."
+                raise ExpressionError(f"{short!r} at {place} is no part of an expression{hint}")
             kind = match.lastgroup or ""
             self.tokens.append((kind, match.group(kind), match.start(kind)))
             place = match.end()
         self.tokens.append(("end", "", end))
+
+    def kind(self, run: Evaluator) -> str:
+        """What the whole expression yields, as far as its form tells."""
+        if isinstance(run, Conditional):
+            return ""
+        first, text, _ = self.tokens[0]
+        if isinstance(run, Truth) or text in ("true", "false"):
+            return "truth"
+        if len(self.tokens) > 2:
+            return "" if text == "(" else "number"
+        return {"number": "number", "text": "text"}.get(first, "")
 
     def peek(self) -> str:
         kind, text, _ = self.tokens[self.next]

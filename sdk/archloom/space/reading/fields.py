@@ -36,6 +36,7 @@ class FieldReader:
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
+        self.variables: set[str] = set()  # that were met so far
 
     def fault(self, path: str, message: str) -> None:
         self.violations.append(Violation(path, message))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from archloom.space.errors import mean, near, show, suggest
@@ -101,7 +101,7 @@ def _check(reader: ValueReader, operation: str, key: str, value: Value, path: st
     parameter = known.by_name.get(key) or LAYER_EXTRAS[key]
     for sample in samples(value):
         if wrong := parameter.check(sample):
-            reader.fault_once(path, f"{wrong}{_hint(parameter, sample)}")
+            reader.fault_once(path, f"{wrong}{_hint(parameter, sample, reader.variables)}")
             break
 
 
@@ -114,13 +114,13 @@ def _instead(key: str, known: Iterable[str]) -> str:
     return suggest(key, known) or "; it takes none"
 
 
-def _hint(parameter: Parameter, value: object) -> str:
+def _hint(parameter: Parameter, value: object, variables: Container[str]) -> str:
     """What was probably meant by a value of the wrong kind."""
     if parameter.type == "text" and not isinstance(value, tuple):
         return " (did you mean 'none'?)" if value is False else mean(value, parameter.choices)
     if parameter.type == "bool" and isinstance(value, str):
         return "; write true or false, without quotes" if value.lower() in _FLAGS else ""
-    return meant_by(value)
+    return meant_by(value, variables)
 
 
 _FLAGS = ("true", "false", "yes", "no", "on", "off")

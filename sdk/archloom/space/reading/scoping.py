@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from archloom.space.errors import suggest
+from archloom.space.errors import show, suggest
+from archloom.space.language.expressions import Expression
 from archloom.space.language.tree import (
     Bindings,
     CellNode,
@@ -18,6 +19,7 @@ from archloom.space.language.tree import (
     children,
     names_of,
 )
+from archloom.space.reading.values import samples
 
 MEASURES = frozenset(("params", "flops", "depth"))
 """What constraints may read besides the space's own variables."""
@@ -57,6 +59,9 @@ def check_names(space: SpaceTree, report: Report) -> None:
     for number, constraint in enumerate(space.constraints):
         field = f"constraints[{number}]"
         checker.value(constraint, field, outer | MEASURES, unknown)
+        if wrong := _no_truth(constraint, space):
+            hint = f": compare it, such as {constraint.text.strip()} < 1000" if constraint.names else ""
+            report(field, f"expected true or false, found {wrong}{hint}")
         for name in sorted(constraint.names & outer & MEASURES):
             report(field, f"{name!r} is a measure of the network and a variable too; rename the variable")
 
@@ -125,6 +130,17 @@ class _Checker:
             self.node(body, frozenset(("cin",)), missing)
             self.found[part] = found
         return self.found[part]
+
+
+def _no_truth(constraint: Expression, space: SpaceTree) -> str:
+    """What a constraint yields that is neither true nor false, as far as that is known."""
+    if constraint.kind:
+        return "" if constraint.kind == "truth" else f"a {constraint.kind}"
+    name = constraint.text.strip().strip("()")
+    if name in MEASURES:
+        return "a number"
+    given = dict(space.let).get(name, True)
+    return next((show(value) for value in samples(given) if not isinstance(value, bool)), "")
 
 
 def _added(node: Node, child: Node) -> frozenset[str]:

@@ -15,6 +15,7 @@ from archloom.space.language.tree import KINDS, InputPort, Node, SpaceTree, Valu
 from archloom.space.reading.fields import RESERVED
 from archloom.space.reading.nodes import NodeReader
 from archloom.space.reading.scoping import check_names
+from archloom.space.reading.shared_weights import check_shared_weights
 from archloom.space.reading.tensor_names import check_tensors
 from archloom.space.reading.values import ValueReader
 
@@ -39,9 +40,12 @@ def read_space(data: object) -> SpaceTree:
         values.name(name, f"parts.{name}", RESERVED)
     reader = NodeReader(parts)
     reader.violations += values.violations
+    if isinstance(fields.get("let"), Mapping):
+        reader.variables.update(str(name) for name in fields["let"])
     tree = _space(reader, fields)
     check_names(tree, reader.fault)
     check_tensors(tree, reader.fault)
+    check_shared_weights(tree, reader.fault)
     if reader.violations:
         raise SpaceError(reader.violations)
     return tree

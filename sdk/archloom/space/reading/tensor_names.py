@@ -35,7 +35,7 @@ def check_tensors(space: SpaceTree, report: Report) -> None:
     """Report (field, message) for each tensor that is read and does not exist there, or may not; for names
     that are given twice; and for nodes that are given too many tensors, or too few.
     """
-    walk = _Walk(report)
+    walk = _Walk(report, space.body)
     for port in space.inputs:
         walk.names[port.name] = _Tensor(f"input.{port.name}", frozenset())
     walk.node(space.body, 0)
@@ -59,8 +59,9 @@ _Names = dict[str, _Tensor]
 class _Walk:
     """Walks the tree as the builder does. Parts are walked at each use: there they read what exists there."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, body: Node) -> None:
         self.report = report
+        self.body = body
         self.names: _Names = {}
         self.changes: list[tuple[str, _Tensor | None]] = []  # what names were before
         self.uses: list[UseNode] = []
@@ -79,10 +80,21 @@ class _Walk:
     def read(self, name: str, field: str, others: Sequence[str] = ()) -> None:
         found = self.names.get(name)
         if found is None:
-            hint = suggest(name, [*self.names, *others]) or "; a node gives its output a name by as"
+            hint = self.meant(name, [*self.names, *others])
             self.fault(field, f"no tensor is called {name!r} here{hint}{self.local}")
         elif found.doubt:
             self.fault(field, f"the tensor {name!r} may not exist here: {found.doubt}")
+
+    def meant(self, name: str, known: Sequence[str]) -> str:
+        """What to do about a name that no tensor has here."""
+        visible = [] if self.local else _outside_scans(self.body)
+        for node in visible:
+            if node.tensor == name and not isinstance(node, MapNode):
+                return f"; it stands further down, at {node.where}.as"
+        for node in visible:
+            if node.name == name:
+                return f"; {node.where} is a node of this name: write as: {name} there"
+        return suggest(name, known) or "; a node gives its output a name by as"
 
     def give(self, name: str, field: str, giver: Node, over: bool = False) -> None:
         """A node gives its output a name; with ``over``, one that may be taken over from another tensor."""
@@ -250,3 +262,17 @@ class _Walk:
                 self.give(f"{node.tensor}_{name}", f"{node.where}.as", node)
             elif name in self.names:
                 self.give(name, f"{node.where}.map", node, over=True)
+
+
+def _outside_scans(body: Node) -> list[Node]:
+    """All nodes whose tensors can be seen outside of scans, parts once each, as they are met."""
+    seen: set[int] = set()
+    found: list[Node] = []
+    left = [body]
+    while left:
+        node = left.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            found.append(node)
+            left.extend(() if isinstance(node, ScanNode) else reversed(children(node)))
+    return found

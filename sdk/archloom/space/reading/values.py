@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from archloom.space.errors import mean, show, suggest
@@ -62,6 +62,7 @@ class ValueReader(FieldReader):
         fields = self.mapping(data, path, None) or {}
         for name in fields:
             self.name(name, f"{path}.{name}", _VARIABLES)
+        self.variables.update(fields)
         return tuple((name, self.value(value, f"{path}.{name}")) for name, value in fields.items())
 
     def literal(self, data: object, path: str) -> Literal:
@@ -111,10 +112,8 @@ class ValueReader(FieldReader):
         """Whether a value is a whole number in a range, as far as it is known."""
         for sample in samples(value):
             if type(sample) is not int or not low <= sample <= high:
-                self.fault(
-                    path,
-                    f"expected a whole number from {low} to {high}, found {show(sample)}{meant_by(sample)}",
-                )
+                wanted = f"expected a whole number from {low} to {high}"
+                self.fault(path, f"{wanted}, found {show(sample)}{meant_by(sample, self.variables)}")
                 return
 
     # --------------------------------------------------------- domains
@@ -275,8 +274,10 @@ def samples(value: Value) -> Iterator[Literal]:
         yield from (value.at(0), value.at(value.count - 1))
 
 
-def meant_by(value: object) -> str:
+def meant_by(value: object, variables: Container[str] = ()) -> str:
     """What was probably meant by a value that is no number, for a message."""
+    if isinstance(value, str) and value in variables:
+        return f'; the value of a variable is written "={value}"'
     if isinstance(value, tuple):
         return "; a decision among them is written {choice: [...]}"
     if not isinstance(value, str):
