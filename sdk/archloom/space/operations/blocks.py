@@ -13,7 +13,7 @@ from archloom.space.operations.norms import NORMS
 from archloom.space.operations.spec import Parameter
 
 _K = Parameter("k", "int", 3, 1, 1_000, summary="Size of the kernel along each axis.")
-_STRIDE = Parameter("stride", "int", 1, 1, 1_000, summary="Every how manieth position is kept.")
+_STRIDE = Parameter("stride", "int", 1, 1, 1_000, summary="Keeps every stride-th position.")
 _DILATION = Parameter("dilation", "int", 1, 1, 1_000, summary="Distance of the kernel's positions.")
 _OUT = Parameter("out", "int", "=cin", 1, MOST, summary="Channels of the output.")
 _SQUEEZE = Parameter("squeeze", "bool", False, summary="Whether channels are scaled by squeeze_excite.")

@@ -7,7 +7,7 @@ from archloom.space.operations.spec import Parameter
 SAME = {"image": ("image", ("c", "h", "w")), "seq": ("seq", ("c", "t")), "vector": ("vector", ("c",))}
 """The shape of the input, of the kinds that have channels."""
 MOST = 1_000_000
-STRIDE = Parameter("stride", "int", 1, 1, 1_000, summary="Every how manieth position is kept.")
+STRIDE = Parameter("stride", "int", 1, 1, 1_000, summary="Keeps every stride-th position.")
 
 
 def out(default: str | None = None) -> Parameter:
