@@ -114,11 +114,7 @@ def _exists(group: list[DecisionInfo], symbols: list[str], domains: Mapping[str,
 def _condition(
     of: str, path: str, values: Sequence[Literal], symbols: Sequence[str], domains: Mapping[str, Domain]
 ) -> str:
-    """One condition for the decision at path ``of``: ``count > i``; ``chosen`` where its own path tells which
-    option it is in.
-    """
-    if len(values) == 1 and re.match(rf"{re.escape(f'{path}.{values[0]}')}($|[.\[])", of):
-        return "chosen"
+    """One condition for the decision at path ``of``: ``count > i``, ``mix.by is attention``."""
     above = path.removesuffix(".count")
     name = "count" if path != above and of.startswith(f"{above}[") else _named(path, of, symbols)
     known = _whole_values(domains.get(path))

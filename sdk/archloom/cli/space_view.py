@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,13 +24,16 @@ _MOST_PIECES = 40
 _WIDEST = 26  # of when a decision exists
 _NARROWEST = 12  # of its values
 _GAPS = 4
+_PIPED = 240  # columns where no terminal says how many
 _DEEPEST = 4
 _EXACT = 10**30
 """Sizes below it are given exactly too, where ``size_text`` does not write them out."""
 
 
 def print_space(space: Space, seed: int) -> None:
-    console = Console(highlight=False, markup=False, file=sys.stdout)
+    # Paths in a file or a pipe stay whole, for grep.
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPED
+    console = Console(highlight=False, markup=False, file=sys.stdout, width=width)
     console.print(Text(space.name or "A space", style="bold"))
     if space.tree.description:
         console.print(cell(space.tree.description))
@@ -87,11 +91,11 @@ def _decisions(space: Space, width: int) -> Table:
     """What is decided, from which values, and when the decision exists. Where it is narrow, values are broken
     first, then paths.
     """
-    rows = decision_rows(space.decisions())
+    rows = sorted(decision_rows(space.decisions()), key=lambda row: row.path.startswith("recipe."))
     table = new_table(("PATH", "VALUES", "EXISTS"))
     shown = rows[:_MOST_ROWS]
     paths, values, exists = [max((len(text) for text in texts), default=0) for texts in _columns(shown)]
-    exists = max(6, min(exists, _WIDEST))
+    exists = max(6, min(exists, max(_WIDEST, width // 3)))
     values = max(6, min(values, max(_NARROWEST, width - paths - exists - _GAPS)))
     for column, size in zip(
         table.columns, (min(paths, width - values - exists - _GAPS), values, exists), strict=True

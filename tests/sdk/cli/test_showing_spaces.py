@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from archloom.cli import main
 from archloom.cli.space_decisions import decision_rows
-from archloom.space import Space, preset_names
+from archloom.space import Space, load_preset, preset_names
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,19 @@ def test_a_space_is_shown_with_size_decisions_tree_and_example(capfd: pytest.Cap
     assert "An example (--seed 3)" in shown
     assert main(["spaces", "show", "mlp", "--seed", "3"]) == 0
     assert capfd.readouterr().out == shown
+
+
+def test_without_a_terminal_paths_stay_whole_and_the_recipe_is_last(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    assert main(["spaces", "show", "text_encoder"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    shown = [line.split()[0] for line in lines[: lines.index("Tree")] if line.strip()]
+    rows = [row.path for row in decision_rows(load_preset("text_encoder").decisions())]
+    recipe = [path for path in rows if path.startswith("recipe.")]
+    assert recipe
+    assert shown[-len(rows) :] == [path for path in rows if path not in recipe] + recipe
 
 
 def test_a_space_without_an_architecture_that_keeps_its_constraint(
@@ -94,9 +107,11 @@ def test_decisions_that_differ_in_numbers_alone_are_one_row() -> None:
     ]
     assert rows["outer.count"].exists == "always"
     assert rows["outer[i=0..2]"].exists == "if count > i"
-    assert rows["outer[i=0..2].wide.out"].exists == "if count > i and chosen"
+    assert rows["outer[i=0..2].wide.out"].exists == "if count > i and outer[i] is wide"
     assert rows["outer[i=0..2].deep[j=0..1].out"].number == 6
-    assert rows["outer[i=0..2].deep[j=0..1].out"].exists == "if count > i and chosen and count > j"
+    assert rows["outer[i=0..2].deep[j=0..1].out"].exists == (
+        "if count > i and outer[i] is deep and count > j"
+    )
 
 
 def test_when_a_decision_exists_is_told() -> None:
