@@ -61,8 +61,8 @@ def read_function(reader: Reader, n: fx.Node, result: Any) -> Any:
         if name in _READINGS:
             return _READINGS[name](reader, n, taken, result)
     raise ImportFailed(
-        f"{reader.where(n)} is no operation that spaces know: put it into a module of its own and say "
-        "`opaque` for that, or write it with modules that they know"
+        f"{reader.where(n)} is no operation that spaces know: put it into a module of its own and take "
+        "that as a whole (`--opaque NAME=my_op`), or write it with modules that they know"
     )
 
 

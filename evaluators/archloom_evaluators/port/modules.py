@@ -38,7 +38,8 @@ def read_module(reader: Reader, n: fx.Node, result: Any) -> Any:
     if reading is None:
         raise ImportFailed(
             f"{reader.where(n)} is no operation that spaces know: write it with modules that they know, or "
-            f"say `opaque` for {n.target!r} and name an operation of your own that builds it"
+            "take it as a whole, with an operation of your own that builds it: "
+            f"`--opaque {n.target}=my_op`, or `opaque={{{str(n.target)!r}: 'my_op'}}`"
         )
     return reading(reader, n, module, takes, result)
 

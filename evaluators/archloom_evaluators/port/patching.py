@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from archloom_evaluators.port.errors import ImportFailed
 from archloom_evaluators.port.regions import Region, named_regions
 from archloom_evaluators.port.shaping import Depth, Node
 from archloom_evaluators.port.traced import Layer, Path, Traced
-from archloom_evaluators.port.widths import Widths
+from archloom_evaluators.port.widths import RATIO_WIDTH, Widths
 
 _TOP = ("name", "description", "let", "recipe", "constraints")
 
@@ -80,7 +80,21 @@ def _nothing(pattern: str, fields: Any, layers: Any, regions: Any, matches: Any)
         inside = next(name for name in layers if name.startswith(f"{blocks[0]}."))
         found = f"found {', '.join(map(str, fields))}"
         return f"{pattern!r} is a block: patch its layers (such as {inside!r}), or its depth; {found}"
-    return f"there is no layer {pattern!r}{suggest(pattern, layers)}"
+    return f"there is no layer {pattern!r}{suggest(pattern, _starred(pattern, layers))}"
+
+
+def _starred(pattern: str, names: Iterable[str]) -> set[str]:
+    """Names with the pattern's stars in them, so that what is suggested means as many layers."""
+    stars = [(place, word) for place, word in enumerate(pattern.split(".")) if "*" in word]
+    found = set()
+    for name in names:
+        words = name.split(".")
+        if len(words) == len(pattern.split(".")):
+            for place, star in stars:
+                if re.fullmatch(_expression(star), words[place]):
+                    words[place] = star
+        found.add(".".join(words))
+    return found
 
 
 def _depths(patch: Patch, pattern: str, fields: Any, found: list[Region], regions: Any) -> None:
@@ -112,7 +126,7 @@ def _layer(patch: Patch, layer: Layer, fields: Mapping[str, Any]) -> None:
             raise ImportFailed(f"{layer.name!r}: give out or ratio, not both")
     if wide:
         given["let"] = {"ratio": given.pop("ratio")}
-        given["out"] = "=max(1, cin * ratio // 1)"
+        given["out"] = RATIO_WIDTH
     if "layer" not in given:
         for name in given:
             if name not in spec.by_name and name != "let":

@@ -11,6 +11,8 @@ from archloom.space.operations import find
 from archloom_evaluators.port.errors import ImportFailed
 from archloom_evaluators.port.traced import Layer, Traced
 
+RATIO_WIDTH = "=max(1, cin * ratio // 1)"
+"""The width of a layer whose patch has a ratio."""
 _EQUAL = ("sum", "mul", "maximum", "mean")
 _OTHER_AXES = ("flatten", "transpose", "to_seq", "glu", "concat", "pixel_shuffle", "pixel_unshuffle")
 
@@ -95,8 +97,7 @@ class Widths:
             if len(layers) > 1 and isinstance(value, str) and not parse(value[1:]).names <= known:
                 raise ImportFailed(
                     f"the widths of {self.traced.called(layers[0].number)} and "
-                    f"{self.traced.called(layers[1].number)} must agree{self._reason(kind)}: "
-                    f"{value!r} must read variables of the patch's `let` alone"
+                    f"{self.traced.called(layers[1].number)} must agree{self._reason(kind)}: {_untied(value)}"
                 )
             if len(layers) > 1 and not isinstance(value, str):
                 name = "_".join(self.traced.layers[number].path) + "_out"
@@ -117,6 +118,12 @@ class Widths:
             if self.of(layer.number) == kind:
                 return f" (they meet in {layer.name!r})"
         return ""
+
+
+def _untied(value: str) -> str:
+    if value == RATIO_WIDTH:
+        return "`ratio` cannot be used here; use `let: {wide: {choice: [16, 32]}}` and `out: =wide`"
+    return f"{value!r} must read variables of the patch's `let` alone"
 
 
 def _key(value: object) -> object:

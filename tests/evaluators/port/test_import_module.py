@@ -279,7 +279,10 @@ def resnet(patch: Any) -> Space:
 @pytest.mark.parametrize(
     ("patch", "told"),
     [
-        ({"layer1.*.conv3": {"k": 3}}, r"no layer 'layer1\.\*\.conv3' \(did you mean 'layer1"),
+        (
+            {"layer1.*.conv3": {"k": 3}},
+            r"no layer 'layer1\.\*\.conv3' \(did you mean 'layer1\.\*\.conv[12]'\?\)",
+        ),
         (
             {"layer1.0.conv1": {"kk": 3}},
             r"'layer1\.0\.conv1' \(conv\) has no parameter 'kk' \(did you mean 'k'",
@@ -298,6 +301,7 @@ def resnet(patch: Any) -> Space:
             },
             r"widths of 'layer2\.0\.conv2' and 'layer2\.1\.conv2' must agree \(they meet in 'layer2",
         ),
+        ({"layer2.0.conv2": {"ratio": 2}}, "`ratio` cannot be used here; use `let: {wide: .*`out: =wide`"),
         ({"layer2.0.conv2": {"out": "=2*cin"}}, "must read variables of the patch's `let` alone"),
         ({"layer2.1.conv1": {"k": 5}, "layer2.0.conv1": {"k": 3}, "layer2": {"depth": 2}}, ""),
     ],
@@ -346,7 +350,7 @@ class Holder(nn.Module):
     ("part", "told"),
     [
         (Strange(), "fft.*in the module 'part' is no operation that spaces know"),
-        (nn.LPPool2d(2, 3), r"the module 'part' \(LPPool2d\) is no operation that spaces know"),
+        (nn.LPPool2d(2, 3), r"the module 'part' \(LPPool2d\) is no operation.*--opaque part=my_op"),
         (nn.Conv2d(4, 4, (3, 5)), r"the module 'part' \(Conv2d\): the kernel \(3, 5\) differs"),
         (nn.Conv2d(4, 4, 3, padding=2), "padding 2 is neither 0 nor half"),
         (nn.Conv2d(4, 4, 3, padding_mode="reflect"), "padding_mode 'reflect'"),
