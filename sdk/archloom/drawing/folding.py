@@ -281,6 +281,13 @@ def _end(entry: int | Group) -> int:
     return entry + 1 if isinstance(entry, int) else entry.end
 
 
+def mentioned(entries: Sequence[int | Group]) -> frozenset[str]:
+    """Paths of the groups that others are said to be built like."""
+    groups = [entry for entry in entries if isinstance(entry, Group)]
+    own = frozenset(group.like for group in groups if group.like)
+    return own.union(*(mentioned(group.entries) for group in groups))
+
+
 def home(group: Group, place: int) -> int:
     """The layer of the first repetition that a layer of the group is drawn as."""
     return group.start + (place - group.start) % group.length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archloom.drawing.engines import Engine
-from archloom.drawing.folding import Group, fold, home
+from archloom.drawing.folding import Group, fold, home, mentioned
 from archloom.drawing.items import (
     BAR,
     CHANGE,
@@ -51,13 +51,14 @@ class _Scenes:
         self.layers = picture.layers
         self.engine = engine
         self.unfold = unfold
-        self.stacking = Stacking(picture)
+        self.entries = fold(picture, unfold)
+        self.stacking = Stacking(picture, mentioned(self.entries))
 
     def top(self) -> Scene:
         drafts = []
         for name, place in self.picture.outputs:
             drafts.append((output_draft(name, self.layers[place]), place))
-        scene, _, _ = self.block(fold(self.picture, self.unfold), 0, (), drafts)
+        scene, _, _ = self.block(self.entries, 0, (), drafts)
         return scene
 
     def block(
@@ -137,7 +138,10 @@ class _Scenes:
         for row in stack.rows:
             y += 2.0 if strips else 0.0
             main, top = self.layers[row.main], y
-            words = shorten(self.headline(row.main), TITLE, MOST_TEXT, True)
+            words = self.headline(row.main)
+            if row is not stack.rows[-1] and family(main.operation) == "linear" and main.dims:
+                words += f" {main.dims[0]}"  # the foot tells the last width alone
+            words = shorten(words, TITLE, MOST_TEXT, True)
             texts.append(Text(words, "main", left, y + 13, TITLE, bold=True))
             y += ROW
             if row.followers:
@@ -255,7 +259,10 @@ class _Scenes:
 
     def scan(self, stack: Stack, layer: Layer, body: Picture) -> Item:
         inner = _Scenes(body, self.engine, self.unfold).top()
-        words = shorten(f"{headline(layer)} over time", SMALL + 1, MOST_TEXT, True)
+        read = self.layers[layer.inputs[0]] if layer.inputs else layer
+        steps = f"{read.dims[-1]} steps" if read.kind in ("seq", "tokens") and read.dims else "time"
+        name = f"{layer.path}: " if layer.path else ""
+        words = shorten(printable(f"{name}{headline(layer)} over {steps}"), SMALL + 1, MOST_TEXT, True)
         title = Text(words, "title", PAD, 16, SMALL + 1, bold=True)
         note = " · ".join(text for text in (shape_text(layer), costs([layer])) if text)
         foot = Text(note, "foot", title.x + title.width + 10, 16, SMALL)

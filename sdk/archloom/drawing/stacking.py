@@ -37,19 +37,23 @@ class Stack:
 
 
 class Stacking:
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: Picture, mentioned: frozenset[str] = frozenset()) -> None:
         self.picture = picture
+        self.mentioned = mentioned
         self.readers = readers(picture)
         self.outputs = {place for _, place in picture.outputs}
 
     def elements(self, entries: Sequence[int | Group]) -> list[Stack | Group]:
-        """The boxes and groups of a block; a group around one box is that box."""
+        """The boxes and groups of a block; a group around one box is that box, unless others
+        mention it: then its title must be seen.
+        """
         return self._merged(self._opened(entries))
 
     def _opened(self, entries: Sequence[int | Group]) -> list[int | Group]:
         flat: list[int | Group] = []
         for entry in entries:
-            if isinstance(entry, Group) and entry.count == 1 and not entry.like:
+            named = isinstance(entry, Group) and entry.path in self.mentioned
+            if isinstance(entry, Group) and entry.count == 1 and not entry.like and not named:
                 inside = self._merged(self._opened(entry.entries))
                 if len(inside) == 1:
                     only = inside[0]

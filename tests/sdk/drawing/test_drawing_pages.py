@@ -267,3 +267,27 @@ def test_what_is_too_large_is_refused() -> None:
     picture = Picture(tuple(layers), (("x", 0),), (("y", MOST_LAYERS),), 0, 0)
     with pytest.raises(DrawingUnavailable, match="has 3,001 layers: at most 3,000 are drawn"):
         draw_picture(picture, title="large", engine="graphlay")
+
+
+def _drawn(data: dict[str, object]) -> str:
+    space = Space.from_dict(data)
+    return draw(space.graph(space.sample(Random(0))), engine="graphlay")
+
+
+def test_what_others_are_like_is_titled_and_scans_and_hidden_widths_are_told() -> None:
+    conv = {"layer": "conv", "k": 3, "out": "=c", "norm": "batch", "activation": "relu"}
+    block = {"repeat": {"count": 1, "body": {"sequence": [conv, {"layer": "conv", "k": 1, "out": "=c"}] * 2}}}
+    image = {"kind": "image", "shape": [3, 8, 8]}
+    parts = [{"name": f"b{c}", "use": {"part": "block", "with": {"c": c}}} for c in (4, 8, 16)]
+    space: dict[str, object] = {"input": {"x": image}, "parts": {"block": block}, "body": {"sequence": parts}}
+    shown = _drawn(space)
+    assert "built like b4[0]<" in shown
+    assert ">b4[0]</text>" in shown
+
+    mlp = {"sequence": [{"layer": "linear", "out": 512}, {"layer": "gelu"}, {"layer": "linear", "out": 64}]}
+    space = {"input": {"x": {"kind": "seq", "shape": [64, 20]}}, "body": {"name": "ff", **mlp}}
+    assert ">linear 512</text>" in _drawn(space)
+
+    step = [{"as": "xh", "layer": "concat", "from": ["x", "h"]}, {"as": "h", "layer": "linear", "out": 4}]
+    scan = {"name": "cell", "scan": {"state": {"h": 4}, "body": {"sequence": step}}}
+    assert "cell: scan over 20 steps" in _drawn({"input": space["input"], "body": scan})
