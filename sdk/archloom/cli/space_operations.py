@@ -85,4 +85,8 @@ def _row(parameter: ParameterInfo) -> tuple[str, str, str, str]:
     default = "required" if parameter.required else "" if parameter.default is None else parameter.default
     shown = str(default).lower() if isinstance(default, bool) else str(default)
     kind = "|".join(parameter.choices) if 0 < len(parameter.choices) <= 6 else parameter.type
+    if parameter.low is not None:
+        kind += f" from {parameter.low:g}"
+    if parameter.high is not None and parameter.high < 1_000_000:
+        kind += f" to {parameter.high:g}"
     return parameter.name, kind, shown, parameter.summary

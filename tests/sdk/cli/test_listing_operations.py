@@ -34,6 +34,7 @@ def test_one_operation(capfd: pytest.CaptureFixture[str]) -> None:
         "Weights: k ** axes * (c // groups) * out + (out if bias else 0)",
         "norm, activation",
         "same|valid|causal",
+        "int from 1 to 1000",
         "required",
     ):
         assert words in shown
