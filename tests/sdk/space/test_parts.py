@@ -317,3 +317,11 @@ def test_many_conditional_uses_stay_cheap() -> None:
     assert many.size() == 1 + 2 * (2**60 - 1) + 3 * (2**60 - 1) + 6 * (3**60 - 2 * 2**60 + 1)
     assert many.at(many.size() - 1) is not None
     assert not many.check(many.sample(Random(0), "architectures"))
+
+
+def test_a_part_that_is_a_free_repeat_is_shared_by_conditional_uses() -> None:
+    part = {"repeat": {"count": {"int": [1, 2]}, "decisions": "free", "body": KIND}}
+    option = {"choice": {"with": use("p"), "without": {"layer": "identity"}}}
+    found = space({"sequence": [{"name": "a", **option}, {"name": "b", **option}]}, {"p": part})
+    assert found.size() == 1 + 3 * (2 + 4)  # neither, or at least one of them
+    assert len({each.key for each in found.enumerate()}) == found.size()

@@ -204,14 +204,17 @@ class _Compiler(Scopes):
         most = max(numbers)
         free = node.decisions == "free"
         copies = self.free(node, path, known, most) if free else self.tied(node, path, known, most)
-        if free and node.links is None and not any(copy.shared for copy in copies):
+        if free and not any(copy.shared for copy in copies):
             return self.steps(place, counts, numbers, copies)
         if free:
             self.make(len(copies[0].paths) * sum(numbers) if copies else 0, node.where)
         options = []
         for number in numbers:
-            own = together(once(copies[:number])) if free else _joined(copies[:number])
-            options.append(together((own, self.links(node, path, known, number))))
+            if free:
+                options.append(together(once(copies[:number])))
+            else:
+                links = [self.link(node, path, known, i) for i in range(number)]
+                options.append(together((_joined(copies[:number]), *links)))
         if isinstance(counts, int):
             return options[0]
         if all(option == options[0] for option in options):
@@ -223,7 +226,8 @@ class _Compiler(Scopes):
         copies: list[Tree] = []
         made, work = self.made, self.work
         for i in range(most):
-            copies.append(self.node(node.body, enter(f"{path}[{i}]", node.body), {**known, "i": i}))
+            copy = self.node(node.body, enter(f"{path}[{i}]", node.body), {**known, "i": i})
+            copies.append(together((self.link(node, path, known, i), copy)))
             if i == 0 and "i" not in node.body.mentioned:
                 self.ahead(made, work, most - 1, node.where)
         self.all(copies, node.where)
@@ -238,12 +242,14 @@ class _Compiler(Scopes):
             return self.all((Leaf(place, counts), *copies[:least]), place)
         return Steps(place, counts, tuple(numbers), tuple(copies))
 
-    def links(self, node: RepeatNode, path: str, known: Known, count: int) -> Tree:
-        """Which earlier tensors each of so many repetitions reads, and how they are joined."""
-        if node.links is None or count < 2:
+    def link(self, node: RepeatNode, path: str, known: Known, i: int) -> Tree:
+        """Which earlier tensors a repetition reads; with the second, also how all of them are joined."""
+        if node.links is None or i == 0:
             return EMPTY
-        reads = [Leaf(f"{path}[{i}].links", link_domain(node.links, i)) for i in range(1, count)]
-        return together((*reads, self.value(node.links.merge, below(path, "merge"), known)))
+        self.make(1, node.where)
+        reads = Leaf(f"{path}[{i}].links", link_domain(node.links, i))
+        merge = EMPTY if i > 1 else self.value(node.links.merge, below(path, "merge"), known)
+        return together((reads, merge))
 
     def tied(self, node: RepeatNode, path: str, known: Known, most: int) -> Sequence[Tree]:
         """The decisions of each repetition, which must be the same ones. They may differ in the parts that

@@ -24,6 +24,7 @@ from archloom.space.decisions.choices import (
     flat,
     together,
 )
+from archloom.space.decisions.steps import Steps
 from archloom.space.language.domains import Domain
 
 Reached = tuple[int, ...]
@@ -49,7 +50,7 @@ class Shared(Tree):
     def mark(self) -> str:
         """A path that exists wherever the part is reached."""
         first = self.tree.children[0] if isinstance(self.tree, All) else self.tree
-        assert isinstance(first, (Leaf, Branch))
+        assert isinstance(first, (Leaf, Branch, Steps))
         return first.path
 
     @cached_property

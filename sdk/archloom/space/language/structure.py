@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from archloom.space.language.domains import Choice, Divisors, Domain, Literal, Subset
 from archloom.space.language.expressions import Expression, ExpressionError
@@ -65,6 +66,7 @@ def edge_count(node: CellNode, tensor: int) -> int:
     return min(node.edges.k, tensor) if node.edges.distinct else node.edges.k
 
 
+@lru_cache(maxsize=1_000)
 def link_domain(links: Links, repetition: int) -> Subset:
     """Which tensors before its own the repetition, numbered from 1 on, may read too."""
     most = repetition if links.most is None else min(links.most, repetition)
