@@ -91,3 +91,14 @@ def test_a_constraint_is_true_or_false(constraint: str, found: str) -> None:
 def test_what_is_true_or_false_is_a_constraint(constraint: str) -> None:
     let = {"f": {"bool": [False, True]}}
     Space.from_dict({"input": INPUT, "let": let, "body": RELU, "constraints": [constraint]})
+
+
+def test_a_decision_s_path_is_no_variable() -> None:
+    body = {"name": "b", "layer": "conv", "k": {"choice": [3, 5]}, "out": 4}
+    (found,) = faults(body, constraints=["b.k < 5"])
+    assert found.startswith("constraints[0]: ")
+    assert found.endswith(
+        "expressions read variables, not paths: give the value a name in let, and read that"
+    )
+    (half,) = faults({"layer": "conv", "k": 3, "out": "=.5.5"})
+    assert "paths" not in half

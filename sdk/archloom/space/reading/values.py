@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,9 @@ _VARIABLES = (
 
 FAULTY = parse("0")
 """Stands for a value that was no value, so that no further fault is found in it."""
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\[\d*\])?\.[A-Za-z_]")
+"""Looks like the path of a decision."""
 
 
 class ValueReader(FieldReader):
@@ -92,7 +96,8 @@ class ValueReader(FieldReader):
         try:
             found = parse(data[1:] if data.startswith("=") else data)
         except ExpressionError as error:
-            self.fault(path, str(error))
+            read = "; expressions read variables, not paths: give the value a name in let, and read that"
+            self.fault(path, f"{error}{read if _PATH.search(data) else ''}")
             return None
         for name in sorted(found.names - known) if known is not None else ():
             self.fault(path, f"there is no variable {name!r} here{suggest(name, known or ())}")
