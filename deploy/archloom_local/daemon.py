@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from archloom_local import guard
 from archloom_local.errors import LocalError
 from archloom_local.process import Process
 from archloom_local.stack import LocalStack, StackSettings
 
 _START_SECONDS = 180.0
+_GONE_SECONDS = 5.0
 _STOP_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
 
@@ -134,6 +136,7 @@ def run(folder: Path, settings: StackSettings, tell: Callable[[str], None]) -> N
             tell("stopping")
             state.unlink(missing_ok=True)
             stack.stop()
+            guard.close()
 
 
 def _on_end(act: Callable[[], object]) -> None:
@@ -201,4 +204,8 @@ def stop(folder: Path) -> bool:
         if time.monotonic() > deadline:
             raise LocalError(f"The stack (process {running.pid}) does not end; see {folder / 'stack.log'}.")
         time.sleep(0.05)
+    # It lets go of the lock a little before it is gone.
+    deadline = time.monotonic() + _GONE_SECONDS
+    while guard.exists(running.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     return True

@@ -65,13 +65,23 @@ def shared() -> Guard:
         return _shared
 
 
+def close() -> None:
+    """End this process's guard and wait for it, so that an orderly end leaves nothing behind."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None and _shared_owner == os.getpid():
+            _shared.close()
+        _shared = None
+
+
 def _send(groups: set[int], number: signal.Signals) -> None:
     for group in groups:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, number)
 
 
-def _exists(group: int) -> bool:
+def exists(group: int) -> bool:
+    """Whether a process of the group is left."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -90,7 +100,7 @@ def _watch() -> None:
     _send(groups, signal.SIGCONT)
     deadline = time.monotonic() + GRACE_SECONDS
     while groups and time.monotonic() < deadline:
-        groups = {group for group in groups if _exists(group)}
+        groups = {group for group in groups if exists(group)}
         time.sleep(0.05)
     _send(groups, signal.SIGKILL)
 

@@ -33,6 +33,9 @@ def port_is_taken(port: int) -> bool:
     return False
 
 
+_GONE_SECONDS = 5.0
+
+
 @dataclass
 class Process:
     """A command that runs in a session of its own, so that signals reach it with all its children.
@@ -103,6 +106,10 @@ class Process:
             return
         self.send(signal.SIGKILL)
         self._running.wait()
+        # The kernel may still be taking the leader's children apart, a worker's with all its memory.
+        deadline = time.monotonic() + _GONE_SECONDS
+        while guard.exists(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
         guard.shared().remove(self.pid)
         self._running = None
 
