@@ -7,7 +7,8 @@ from typing import Any
 
 import networkx
 from archloom.space import Space
-from archloom.space.networks.canonical import canonical_hash
+from archloom.space.networks.canonical import hash_of_pieces
+from archloom.space.networks.pieces import labelled
 from hypothesis import given
 from hypothesis import strategies as st
 from random_spaces import examples
@@ -35,8 +36,10 @@ def networks(draw: st.DrawFn) -> list[Node]:
 
 
 def hashed(nodes: list[Node]) -> str:
-    labels, ordered, sources, groups = zip(*nodes, strict=True)
-    return canonical_hash(labels, ordered, sources, groups, {"x": 0}, {"y": len(nodes) - 1})
+    pieces = [labelled(label, ordered) for label, ordered, _, _ in nodes]
+    sources = [read for _, _, read, _ in nodes]
+    sharing = {number: group for number, (_, _, _, group) in enumerate(nodes) if group}
+    return hash_of_pieces(pieces, sources, sharing, {"x": 0}, {"y": len(nodes) - 1})
 
 
 def drawn(nodes: list[Node]) -> Any:

@@ -31,24 +31,6 @@ class _Tie(Exception):
     """Two inputs share a colour, and their order plays no part."""
 
 
-def canonical_hash(
-    labels: Sequence[bytes],
-    ordered: Sequence[bool],
-    sources: Sources,
-    groups: Sequence[str],
-    inputs: Mapping[str, int],
-    outputs: Mapping[str, int],
-) -> str:
-    """Lower-case hex of the canonical form of a network that is given layer by layer.
-
-    Of each: its label, whether its inputs are ordered, its inputs (earlier layers), its weight-sharing group
-    or "". What no output reads plays no part, inputs apart.
-    """
-    pieces = [labelled(label, order) for label, order in zip(labels, ordered, strict=True)]
-    sharing = {number: group for number, group in enumerate(groups) if group}
-    return hash_of_pieces(pieces, sources, sharing, inputs, outputs)
-
-
 def hash_of_pieces(
     pieces: Sequence[Piece],
     sources: Sources,
@@ -56,7 +38,8 @@ def hash_of_pieces(
     inputs: Mapping[str, int],
     outputs: Mapping[str, int],
 ) -> str:
-    """The same, piece by piece: what reads a piece reads its last layer. groups: of the pieces, each of one
+    """Lower-case hex of a network's canonical form. What reads a piece reads its last layer; what no output
+    reads plays no part, inputs apart. groups: of the pieces, each of one
     layer, that share weights.
     """
     if inputs:
