@@ -20,6 +20,9 @@ _SET = "rs0"
 _PRIMARY = 1
 _AUTHENTICATION_FAILED = 18
 _INVALID_CONFIGURATION = 93
+#: A replica that dies or hangs within a transaction keeps what it wrote locked for so long, and nobody can
+#: take its experiment over before. Ours take milliseconds.
+_TRANSACTION_SECONDS = 5
 
 
 def find_mongod() -> str:
@@ -64,6 +67,7 @@ class Mongod:
                 "--nounixsocket",
                 "--quiet",
                 "--setParameter=diagnosticDataCollectionEnabled=false",
+                f"--setParameter=transactionLifetimeLimitSeconds={_TRANSACTION_SECONDS}",
             ],
             folder / "mongod.log",
         )

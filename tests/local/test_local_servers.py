@@ -52,6 +52,21 @@ def test_mongod_keeps_its_data_on_another_port(tmp_path: Path) -> None:
         assert changes.next()["fullDocument"]["answer"] == 43
 
 
+def test_a_client_that_hangs_in_a_transaction_does_not_lock_others_out(tmp_path: Path) -> None:
+    """A replica is killed or suspended anywhere, and another takes its experiments over."""
+    with (
+        Mongod(tmp_path / "m") as mongod,
+        MongoClient[dict[str, int]](mongod.uri) as hanging,
+        MongoClient[dict[str, int]](mongod.uri, timeoutMS=30_000) as other,
+    ):
+        other.test.things.insert_one({"_id": 1, "owner": 1})
+        with hanging.start_session() as session:
+            session.start_transaction()
+            hanging.test.things.update_one({"_id": 1}, {"$inc": {"owner": 10}}, session=session)
+            other.test.things.update_one({"_id": 1}, {"$inc": {"owner": 1}})
+        assert other.test.things.find_one({"_id": 1}) == {"_id": 1, "owner": 2}
+
+
 def test_mongod_wants_a_password(tmp_path: Path) -> None:
     with Mongod(tmp_path / "m") as mongod:
         stranger = MongoClient[dict[str, int]]("127.0.0.1", mongod.port, directConnection=True)
