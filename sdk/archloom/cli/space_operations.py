@@ -66,6 +66,8 @@ def _print_one(operation: OperationInfo) -> None:
             typer.echo(f"  {kind} -> {yielded}")
     else:
         typer.echo(f"  {', '.join(operation.takes) or 'any kind'}")
+    for requirement in operation.requirements:
+        typer.echo(f"It must hold that {requirement.expression}, else: {requirement.otherwise}.")
     if operation.composite:
         typer.echo("Made of other layers, whose weights and multiply-adds count.")
     elif operation.opaque:

@@ -31,6 +31,14 @@ class ParameterInfo:
 
 
 @dataclass(frozen=True)
+class RequirementInfo:
+    """An expression that has to hold, and what is wrong where it does not."""
+
+    expression: str
+    otherwise: str
+
+
+@dataclass(frozen=True)
 class OperationInfo:
     """An operation or, without rules of its own, a composite layer.
 
@@ -46,6 +54,7 @@ class OperationInfo:
     yields: tuple[str, ...]
     inputs: int | None
     parameters: tuple[ParameterInfo, ...]
+    requirements: tuple[RequirementInfo, ...]
     weights: str
     multiply_adds: str
     causal: str
@@ -65,6 +74,9 @@ class OperationInfo:
             ),
             inputs=message.arity if message.HasField("arity") else None,
             parameters=tuple(map(_parameter, message.parameters)),
+            requirements=tuple(
+                RequirementInfo(each.expression, each.message) for each in message.requirements
+            ),
             weights=message.weights,
             multiply_adds=message.multiply_adds,
             causal=message.causal,

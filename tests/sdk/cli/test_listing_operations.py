@@ -36,6 +36,7 @@ def test_one_operation(capfd: pytest.CaptureFixture[str]) -> None:
         "same|valid|causal",
         "int from 1 to 1000",
         "required",
+        "It must hold that out % groups == 0, else: groups do not divide out.",
     ):
         assert words in shown
     assert main(["spaces", "operations", "sum"]) == 0
