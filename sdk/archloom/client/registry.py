@@ -13,11 +13,15 @@ from archloom.client.values import time_of
 from archloom.space import Space
 from archloom.v1 import registry_pb2 as pb
 from archloom.v1 import registry_pb2_grpc
+from archloom.v1.strategy_pb2 import StrategyCapabilities
 
 
 @dataclass(frozen=True)
 class StrategyInfo:
-    """A registered strategy. `settings_schema` is JSON Schema; `problem` says why it does not serve."""
+    """A registered strategy. `settings_schema` is JSON Schema; `problem` says why it does not serve.
+
+    `max_objectives` is 0 for any number; `abilities` says in words what else it can do.
+    """
 
     name: str
     version: str
@@ -26,6 +30,8 @@ class StrategyInfo:
     address: str
     serving: bool
     problem: str
+    max_objectives: int
+    abilities: dict[str, bool]
     settings_schema: dict[str, object]
 
 
@@ -82,6 +88,8 @@ class Registry:
                     address=each.address,
                     serving=each.serving,
                     problem=each.problem,
+                    max_objectives=each.description.capabilities.max_objectives,
+                    abilities=_abilities(each.description.capabilities),
                     settings_schema=MessageToDict(each.description.settings_schema),
                 )
             if not answer.next_page_token:
@@ -137,3 +145,13 @@ class Registry:
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
+
+
+def _abilities(able: StrategyCapabilities) -> dict[str, bool]:
+    return {
+        "constraints": able.constraints,
+        "several fidelities": able.multi_fidelity,
+        "learning curves": able.curves,
+        "continuous decisions": not able.discrete_only,
+        "supernets": able.supernet,
+    }
