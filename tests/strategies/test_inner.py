@@ -204,12 +204,9 @@ def test_a_cold_replica_answers_the_same_with_a_state_inside() -> None:
 
 
 def test_a_space_comes_to_its_end_through_the_composite() -> None:
-    tiny = (
-        "body: {layer: conv, k: {choice: [1, 3, 5, 7]}, out: 4}\ninput: {x: {kind: image, shape: [3, 8, 8]}}"
-    )
-    session = Session(StrategyRuntime(Halves()), spec_of(tiny), settings_of("random"))
-    result = rehearse(session, spec_of(tiny), trials=50, parallel=2)
-    assert len(result.trials) == 4
+    session = Session(StrategyRuntime(Halves()), spec_of(TINY_SPACE), settings_of("random"))
+    result = rehearse(session, spec_of(TINY_SPACE), trials=50, parallel=2)
+    assert len(result.trials) == 8
     assert result.exhausted == "every architecture was proposed"
 
 
