@@ -160,7 +160,8 @@ def ask(
     - ``label``: of several inner strategies each needs one of its own, since its randomness is drawn from
       the step's seed and the label.
     - ``tell``: maps events, those of the history too; by default all are told as they are, which suits a
-      composite whose proposals are the inner's, in its order. See ``own`` and ``foreign``.
+      composite whose proposals are the inner's, in its order. See ``own`` and ``foreign``. Proxy trials are
+      told to those only whose capabilities say that they read them: others would take them for trials.
     - ``before``: events that are told in this step ahead of the others and are in no history, as of a
       proposal that the composite did not pass on.
     - ``spec``: another search than the composite's, as with another full fidelity.
@@ -217,12 +218,14 @@ def _misfits(strategy: Strategy[Any, Any], spec: SearchSpec) -> Iterator[str]:
 def _told(
     strategy: Strategy[Any, Any], tell: Tell | None, events: Sequence[Observation]
 ) -> tuple[Observation, ...]:
-    curves = strategy.capabilities.curves
+    curves, proxies = strategy.capabilities.curves, strategy.capabilities.proxies
     mapped = events if tell is None else [tell(event) for event in events]
     return tuple(
         event
         for event in mapped
-        if event is not None and (curves or event.kind is not ObservationKind.MEASURED)
+        if event is not None
+        and (curves or event.kind is not ObservationKind.MEASURED)
+        and (proxies or not event.fidelity.proxies)
     )
 
 

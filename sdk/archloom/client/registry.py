@@ -153,5 +153,6 @@ def _abilities(able: StrategyCapabilities) -> dict[str, bool]:
         "several fidelities": able.multi_fidelity,
         "learning curves": able.curves,
         "continuous decisions": not able.discrete_only,
+        "training-free scores": able.proxies,
         "supernets": able.supernet,
     }

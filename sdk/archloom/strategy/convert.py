@@ -67,6 +67,7 @@ def capabilities_message(capabilities: Capabilities) -> strategy_pb2.StrategyCap
         history=capabilities.history,
         supernet=capabilities.supernet,
         discrete_only=capabilities.discrete_only,
+        proxies=capabilities.proxies,
     )
 
 
@@ -79,6 +80,7 @@ def capabilities_value(message: strategy_pb2.StrategyCapabilities) -> Capabiliti
         history=message.history,
         supernet=message.supernet,
         discrete_only=message.discrete_only,
+        proxies=message.proxies,
     )
 
 

@@ -91,6 +91,10 @@ class Capabilities:
     supernet: bool = False
     discrete_only: bool = False
     """It needs a space without continuous decisions."""
+    proxies: bool = False
+    """It reads proxy trials, which carry training-free scores under ``fidelity.proxies``. A strategy that is
+    called by another one is told of them only then.
+    """
 
 
 class ObservationKind(Enum):

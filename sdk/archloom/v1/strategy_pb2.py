@@ -29,63 +29,63 @@ from archloom.v1 import trial_pb2 as archloom_dot_v1_dot_trial__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61rchloom/v1/strategy.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x17\x61rchloom/v1/trial.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf9\x01\n\x14StrategyCapabilities\x12%\n\x0emax_objectives\x18\x01 \x01(\x05R\rmaxObjectives\x12 \n\x0b\x63onstraints\x18\x02 \x01(\x08R\x0b\x63onstraints\x12%\n\x0emulti_fidelity\x18\x03 \x01(\x08R\rmultiFidelity\x12\x16\n\x06\x63urves\x18\x04 \x01(\x08R\x06\x63urves\x12\x18\n\x07history\x18\x05 \x01(\x08R\x07history\x12\x1a\n\x08supernet\x18\x06 \x01(\x08R\x08supernet\x12#\n\rdiscrete_only\x18\x07 \x01(\x08R\x0c\x64iscreteOnly\"\xfc\x01\n\x13StrategyDescription\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x14\n\x05\x62uild\x18\x03 \x01(\tR\x05\x62uild\x12\x18\n\x07summary\x18\x04 \x01(\tR\x07summary\x12\x45\n\x0c\x63\x61pabilities\x18\x05 \x01(\x0b\x32!.archloom.v1.StrategyCapabilitiesR\x0c\x63\x61pabilities\x12@\n\x0fsettings_schema\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x0esettingsSchema\"\x19\n\x17\x44\x65scribeStrategyRequest\"^\n\x18\x44\x65scribeStrategyResponse\x12\x42\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32 .archloom.v1.StrategyDescriptionR\x0b\x64\x65scription\"\x8a\x03\n\nSearchSpec\x12\x1a\n\x08revision\x18\x01 \x01(\x05R\x08revision\x12\x36\n\nobjectives\x18\x02 \x03(\x0b\x32\x16.archloom.v1.ObjectiveR\nobjectives\x12\x39\n\x0b\x63onstraints\x18\x03 \x03(\x0b\x32\x17.archloom.v1.ConstraintR\x0b\x63onstraints\x12(\n\x05space\x18\x04 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12!\n\x0cspace_digest\x18\x05 \x01(\tR\x0bspaceDigest\x12\x33\n\x08settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x08settings\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x16\n\x06trials\x18\x08 \x01(\x03R\x06trials\x12 \n\x0bparallelism\x18\t \x01(\x05R\x0bparallelism\"F\n\x17ValidateStrategyRequest\x12+\n\x04spec\x18\x01 \x01(\x0b\x32\x17.archloom.v1.SearchSpecR\x04spec\"J\n\x10SettingViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\"Y\n\x18ValidateStrategyResponse\x12=\n\nviolations\x18\x01 \x03(\x0b\x32\x1d.archloom.v1.SettingViolationR\nviolations\"m\n\rStrategyState\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x18\n\x07version\x18\x02 \x01(\x05R\x07version\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06inline\x18\x04 \x01(\x08R\x06inline\"\xf7\x03\n\x0bObservation\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.archloom.v1.ObservationKindR\x04kind\x12\x14\n\x05trial\x18\x03 \x01(\x03R\x05trial\x12\x12\n\x04step\x18\x04 \x01(\x03R\x04step\x12\x18\n\x07ordinal\x18\x05 \x01(\x05R\x07ordinal\x12=\n\x0c\x61rchitecture\x18\x06 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x32\n\x07metrics\x18\x08 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\t \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x33\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12%\n\x0e\x64\x65vice_seconds\x18\x0b \x01(\x01R\rdeviceSeconds\x12\x16\n\x06reason\x18\x0c \x01(\tR\x06reason\"\x89\x04\n\x0eProposeRequest\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12+\n\x04spec\x18\x02 \x01(\x0b\x32\x17.archloom.v1.SearchSpecR\x04spec\x12\x12\n\x04step\x18\x03 \x01(\x03R\x04step\x12\x12\n\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x30\n\x05state\x18\x05 \x01(\x0b\x32\x1a.archloom.v1.StrategyStateR\x05state\x12<\n\x0cobservations\x18\x06 \x03(\x0b\x32\x18.archloom.v1.ObservationR\x0cobservations\x12)\n\x10history_sequence\x18\x07 \x01(\x03R\x0fhistorySequence\x12\x32\n\x07history\x18\x08 \x03(\x0b\x32\x18.archloom.v1.ObservationR\x07history\x12\x14\n\x05\x63ount\x18\t \x01(\x05R\x05\x63ount\x12%\n\x0e\x65xperiment_uid\x18\n \x01(\tR\rexperimentUid\x12(\n\rhistory_after\x18\x0b \x01(\x03H\x00R\x0chistoryAfter\x88\x01\x01\x12(\n\rhistory_until\x18\x0c \x01(\x03H\x01R\x0chistoryUntil\x88\x01\x01\x42\x10\n\x0e_history_afterB\x10\n\x0e_history_until\"\x8b\x01\n\x0bSupernetJob\x12/\n\x05\x66ixed\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x05\x66ixed\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x33\n\x08settings\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructR\x08settings\"\x90\x02\n\x08Proposal\x12?\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureH\x00R\x0c\x61rchitecture\x12\x36\n\x08supernet\x18\x02 \x01(\x0b\x32\x18.archloom.v1.SupernetJobH\x00R\x08supernet\x12\x31\n\x08\x66idelity\x18\x03 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x1f\n\x0bresume_from\x18\x04 \x01(\x03R\nresumeFrom\x12\x18\n\x07parents\x18\x05 \x03(\x03R\x07parents\x12\x12\n\x04note\x18\x06 \x01(\tR\x04noteB\t\n\x07subject\"@\n\tProposals\x12\x33\n\tproposals\x18\x01 \x03(\x0b\x32\x15.archloom.v1.ProposalR\tproposals\"\x06\n\x04Wait\"#\n\tExhausted\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\"\x0b\n\tNeedState\"2\n\x0bNeedHistory\x12#\n\rfrom_sequence\x18\x01 \x01(\x03R\x0c\x66romSequence\"\n\n\x08NeedSpec\"\x98\x04\n\x0fProposeResponse\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12\x12\n\x04step\x18\x02 \x01(\x03R\x04step\x12\x36\n\tproposals\x18\x03 \x01(\x0b\x32\x16.archloom.v1.ProposalsH\x00R\tproposals\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x11.archloom.v1.WaitH\x00R\x04wait\x12\x36\n\texhausted\x18\x05 \x01(\x0b\x32\x16.archloom.v1.ExhaustedH\x00R\texhausted\x12\x37\n\nneed_state\x18\x06 \x01(\x0b\x32\x16.archloom.v1.NeedStateH\x00R\tneedState\x12=\n\x0cneed_history\x18\x07 \x01(\x0b\x32\x18.archloom.v1.NeedHistoryH\x00R\x0bneedHistory\x12\x34\n\tneed_spec\x18\x08 \x01(\x0b\x32\x15.archloom.v1.NeedSpecH\x00R\x08needSpec\x12\x12\n\x04stop\x18\t \x03(\x03R\x04stop\x12\x30\n\x05state\x18\n \x01(\x0b\x32\x1a.archloom.v1.StrategyStateR\x05state\x12:\n\x0b\x64iagnostics\x18\x0b \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x0b\x64iagnosticsB\x08\n\x06\x61nswer\"\x89\x01\n\rAttachRequest\x12\x38\n\x05hello\x18\x01 \x01(\x0b\x32 .archloom.v1.StrategyDescriptionH\x00R\x05hello\x12\x33\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.archloom.v1.AttachAnswerH\x00R\x06\x61nswerB\t\n\x07message\"\xc4\x01\n\x0c\x41ttachAnswer\x12\x12\n\x04\x63\x61ll\x18\x01 \x01(\x03R\x04\x63\x61ll\x12\x43\n\x08validate\x18\x02 \x01(\x0b\x32%.archloom.v1.ValidateStrategyResponseH\x00R\x08validate\x12\x38\n\x07propose\x18\x03 \x01(\x0b\x32\x1c.archloom.v1.ProposeResponseH\x00R\x07propose\x12\x16\n\x05\x65rror\x18\x04 \x01(\tH\x00R\x05\x65rrorB\t\n\x07outcome\"\xca\x01\n\x0e\x41ttachResponse\x12\x12\n\x04\x63\x61ll\x18\x01 \x01(\x03R\x04\x63\x61ll\x12\x42\n\x08validate\x18\x02 \x01(\x0b\x32$.archloom.v1.ValidateStrategyRequestH\x00R\x08validate\x12\x37\n\x07propose\x18\x03 \x01(\x0b\x32\x1b.archloom.v1.ProposeRequestH\x00R\x07propose\x12\x1c\n\x08\x61ttached\x18\x04 \x01(\tH\x00R\x08\x61ttachedB\t\n\x07request*\xab\x02\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_ENQUEUED\x10\x01\x12\x1d\n\x19OBSERVATION_KIND_MEASURED\x10\x02\x12\x1d\n\x19OBSERVATION_KIND_FINISHED\x10\x03\x12\x1b\n\x17OBSERVATION_KIND_FAILED\x10\x04\x12\x1f\n\x1bOBSERVATION_KIND_INFEASIBLE\x10\x05\x12\x1e\n\x1aOBSERVATION_KIND_CANCELLED\x10\x06\x12\x1c\n\x18OBSERVATION_KIND_REFUSED\x10\x07\x12\x1d\n\x19OBSERVATION_KIND_ACCEPTED\x10\x08\x32\x99\x02\n\x0fStrategyService\x12_\n\x10\x44\x65scribeStrategy\x12$.archloom.v1.DescribeStrategyRequest\x1a%.archloom.v1.DescribeStrategyResponse\x12_\n\x10ValidateStrategy\x12$.archloom.v1.ValidateStrategyRequest\x1a%.archloom.v1.ValidateStrategyResponse\x12\x44\n\x07Propose\x12\x1b.archloom.v1.ProposeRequest\x1a\x1c.archloom.v1.ProposeResponse2\\\n\x13StrategyHostService\x12\x45\n\x06\x41ttach\x12\x1a.archloom.v1.AttachRequest\x1a\x1b.archloom.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61rchloom/v1/strategy.proto\x12\x0b\x61rchloom.v1\x1a\x1e\x61rchloom/v1/architecture.proto\x1a\x18\x61rchloom/v1/common.proto\x1a\x17\x61rchloom/v1/space.proto\x1a\x17\x61rchloom/v1/trial.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x93\x02\n\x14StrategyCapabilities\x12%\n\x0emax_objectives\x18\x01 \x01(\x05R\rmaxObjectives\x12 \n\x0b\x63onstraints\x18\x02 \x01(\x08R\x0b\x63onstraints\x12%\n\x0emulti_fidelity\x18\x03 \x01(\x08R\rmultiFidelity\x12\x16\n\x06\x63urves\x18\x04 \x01(\x08R\x06\x63urves\x12\x18\n\x07history\x18\x05 \x01(\x08R\x07history\x12\x1a\n\x08supernet\x18\x06 \x01(\x08R\x08supernet\x12#\n\rdiscrete_only\x18\x07 \x01(\x08R\x0c\x64iscreteOnly\x12\x18\n\x07proxies\x18\x08 \x01(\x08R\x07proxies\"\xfc\x01\n\x13StrategyDescription\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x14\n\x05\x62uild\x18\x03 \x01(\tR\x05\x62uild\x12\x18\n\x07summary\x18\x04 \x01(\tR\x07summary\x12\x45\n\x0c\x63\x61pabilities\x18\x05 \x01(\x0b\x32!.archloom.v1.StrategyCapabilitiesR\x0c\x63\x61pabilities\x12@\n\x0fsettings_schema\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x0esettingsSchema\"\x19\n\x17\x44\x65scribeStrategyRequest\"^\n\x18\x44\x65scribeStrategyResponse\x12\x42\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32 .archloom.v1.StrategyDescriptionR\x0b\x64\x65scription\"\x8a\x03\n\nSearchSpec\x12\x1a\n\x08revision\x18\x01 \x01(\x05R\x08revision\x12\x36\n\nobjectives\x18\x02 \x03(\x0b\x32\x16.archloom.v1.ObjectiveR\nobjectives\x12\x39\n\x0b\x63onstraints\x18\x03 \x03(\x0b\x32\x17.archloom.v1.ConstraintR\x0b\x63onstraints\x12(\n\x05space\x18\x04 \x01(\x0b\x32\x12.archloom.v1.SpaceR\x05space\x12!\n\x0cspace_digest\x18\x05 \x01(\tR\x0bspaceDigest\x12\x33\n\x08settings\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructR\x08settings\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x16\n\x06trials\x18\x08 \x01(\x03R\x06trials\x12 \n\x0bparallelism\x18\t \x01(\x05R\x0bparallelism\"F\n\x17ValidateStrategyRequest\x12+\n\x04spec\x18\x01 \x01(\x0b\x32\x17.archloom.v1.SearchSpecR\x04spec\"J\n\x10SettingViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\"Y\n\x18ValidateStrategyResponse\x12=\n\nviolations\x18\x01 \x03(\x0b\x32\x1d.archloom.v1.SettingViolationR\nviolations\"m\n\rStrategyState\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x18\n\x07version\x18\x02 \x01(\x05R\x07version\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0cR\x04\x64\x61ta\x12\x16\n\x06inline\x18\x04 \x01(\x08R\x06inline\"\xf7\x03\n\x0bObservation\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.archloom.v1.ObservationKindR\x04kind\x12\x14\n\x05trial\x18\x03 \x01(\x03R\x05trial\x12\x12\n\x04step\x18\x04 \x01(\x03R\x04step\x12\x18\n\x07ordinal\x18\x05 \x01(\x05R\x07ordinal\x12=\n\x0c\x61rchitecture\x18\x06 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x0c\x61rchitecture\x12\x31\n\x08\x66idelity\x18\x07 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x32\n\x07metrics\x18\x08 \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x07metrics\x12<\n\x0cmeasurements\x18\t \x03(\x0b\x32\x18.archloom.v1.MeasurementR\x0cmeasurements\x12\x33\n\x07\x66\x61ilure\x18\n \x01(\x0b\x32\x19.archloom.v1.TrialFailureR\x07\x66\x61ilure\x12%\n\x0e\x64\x65vice_seconds\x18\x0b \x01(\x01R\rdeviceSeconds\x12\x16\n\x06reason\x18\x0c \x01(\tR\x06reason\"\x89\x04\n\x0eProposeRequest\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12+\n\x04spec\x18\x02 \x01(\x0b\x32\x17.archloom.v1.SearchSpecR\x04spec\x12\x12\n\x04step\x18\x03 \x01(\x03R\x04step\x12\x12\n\x04seed\x18\x04 \x01(\x04R\x04seed\x12\x30\n\x05state\x18\x05 \x01(\x0b\x32\x1a.archloom.v1.StrategyStateR\x05state\x12<\n\x0cobservations\x18\x06 \x03(\x0b\x32\x18.archloom.v1.ObservationR\x0cobservations\x12)\n\x10history_sequence\x18\x07 \x01(\x03R\x0fhistorySequence\x12\x32\n\x07history\x18\x08 \x03(\x0b\x32\x18.archloom.v1.ObservationR\x07history\x12\x14\n\x05\x63ount\x18\t \x01(\x05R\x05\x63ount\x12%\n\x0e\x65xperiment_uid\x18\n \x01(\tR\rexperimentUid\x12(\n\rhistory_after\x18\x0b \x01(\x03H\x00R\x0chistoryAfter\x88\x01\x01\x12(\n\rhistory_until\x18\x0c \x01(\x03H\x01R\x0chistoryUntil\x88\x01\x01\x42\x10\n\x0e_history_afterB\x10\n\x0e_history_until\"\x8b\x01\n\x0bSupernetJob\x12/\n\x05\x66ixed\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureR\x05\x66ixed\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x33\n\x08settings\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructR\x08settings\"\x90\x02\n\x08Proposal\x12?\n\x0c\x61rchitecture\x18\x01 \x01(\x0b\x32\x19.archloom.v1.ArchitectureH\x00R\x0c\x61rchitecture\x12\x36\n\x08supernet\x18\x02 \x01(\x0b\x32\x18.archloom.v1.SupernetJobH\x00R\x08supernet\x12\x31\n\x08\x66idelity\x18\x03 \x01(\x0b\x32\x15.archloom.v1.FidelityR\x08\x66idelity\x12\x1f\n\x0bresume_from\x18\x04 \x01(\x03R\nresumeFrom\x12\x18\n\x07parents\x18\x05 \x03(\x03R\x07parents\x12\x12\n\x04note\x18\x06 \x01(\tR\x04noteB\t\n\x07subject\"@\n\tProposals\x12\x33\n\tproposals\x18\x01 \x03(\x0b\x32\x15.archloom.v1.ProposalR\tproposals\"\x06\n\x04Wait\"#\n\tExhausted\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\"\x0b\n\tNeedState\"2\n\x0bNeedHistory\x12#\n\rfrom_sequence\x18\x01 \x01(\x03R\x0c\x66romSequence\"\n\n\x08NeedSpec\"\x98\x04\n\x0fProposeResponse\x12\x1e\n\nexperiment\x18\x01 \x01(\tR\nexperiment\x12\x12\n\x04step\x18\x02 \x01(\x03R\x04step\x12\x36\n\tproposals\x18\x03 \x01(\x0b\x32\x16.archloom.v1.ProposalsH\x00R\tproposals\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x11.archloom.v1.WaitH\x00R\x04wait\x12\x36\n\texhausted\x18\x05 \x01(\x0b\x32\x16.archloom.v1.ExhaustedH\x00R\texhausted\x12\x37\n\nneed_state\x18\x06 \x01(\x0b\x32\x16.archloom.v1.NeedStateH\x00R\tneedState\x12=\n\x0cneed_history\x18\x07 \x01(\x0b\x32\x18.archloom.v1.NeedHistoryH\x00R\x0bneedHistory\x12\x34\n\tneed_spec\x18\x08 \x01(\x0b\x32\x15.archloom.v1.NeedSpecH\x00R\x08needSpec\x12\x12\n\x04stop\x18\t \x03(\x03R\x04stop\x12\x30\n\x05state\x18\n \x01(\x0b\x32\x1a.archloom.v1.StrategyStateR\x05state\x12:\n\x0b\x64iagnostics\x18\x0b \x03(\x0b\x32\x18.archloom.v1.MetricValueR\x0b\x64iagnosticsB\x08\n\x06\x61nswer\"\x89\x01\n\rAttachRequest\x12\x38\n\x05hello\x18\x01 \x01(\x0b\x32 .archloom.v1.StrategyDescriptionH\x00R\x05hello\x12\x33\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.archloom.v1.AttachAnswerH\x00R\x06\x61nswerB\t\n\x07message\"\xc4\x01\n\x0c\x41ttachAnswer\x12\x12\n\x04\x63\x61ll\x18\x01 \x01(\x03R\x04\x63\x61ll\x12\x43\n\x08validate\x18\x02 \x01(\x0b\x32%.archloom.v1.ValidateStrategyResponseH\x00R\x08validate\x12\x38\n\x07propose\x18\x03 \x01(\x0b\x32\x1c.archloom.v1.ProposeResponseH\x00R\x07propose\x12\x16\n\x05\x65rror\x18\x04 \x01(\tH\x00R\x05\x65rrorB\t\n\x07outcome\"\xca\x01\n\x0e\x41ttachResponse\x12\x12\n\x04\x63\x61ll\x18\x01 \x01(\x03R\x04\x63\x61ll\x12\x42\n\x08validate\x18\x02 \x01(\x0b\x32$.archloom.v1.ValidateStrategyRequestH\x00R\x08validate\x12\x37\n\x07propose\x18\x03 \x01(\x0b\x32\x1b.archloom.v1.ProposeRequestH\x00R\x07propose\x12\x1c\n\x08\x61ttached\x18\x04 \x01(\tH\x00R\x08\x61ttachedB\t\n\x07request*\xab\x02\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_ENQUEUED\x10\x01\x12\x1d\n\x19OBSERVATION_KIND_MEASURED\x10\x02\x12\x1d\n\x19OBSERVATION_KIND_FINISHED\x10\x03\x12\x1b\n\x17OBSERVATION_KIND_FAILED\x10\x04\x12\x1f\n\x1bOBSERVATION_KIND_INFEASIBLE\x10\x05\x12\x1e\n\x1aOBSERVATION_KIND_CANCELLED\x10\x06\x12\x1c\n\x18OBSERVATION_KIND_REFUSED\x10\x07\x12\x1d\n\x19OBSERVATION_KIND_ACCEPTED\x10\x08\x32\x99\x02\n\x0fStrategyService\x12_\n\x10\x44\x65scribeStrategy\x12$.archloom.v1.DescribeStrategyRequest\x1a%.archloom.v1.DescribeStrategyResponse\x12_\n\x10ValidateStrategy\x12$.archloom.v1.ValidateStrategyRequest\x1a%.archloom.v1.ValidateStrategyResponse\x12\x44\n\x07Propose\x12\x1b.archloom.v1.ProposeRequest\x1a\x1c.archloom.v1.ProposeResponse2\\\n\x13StrategyHostService\x12\x45\n\x06\x41ttach\x12\x1a.archloom.v1.AttachRequest\x1a\x1b.archloom.v1.AttachResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'archloom.v1.strategy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBSERVATIONKIND']._serialized_start=4277
-  _globals['_OBSERVATIONKIND']._serialized_end=4576
+  _globals['_OBSERVATIONKIND']._serialized_start=4303
+  _globals['_OBSERVATIONKIND']._serialized_end=4602
   _globals['_STRATEGYCAPABILITIES']._serialized_start=182
-  _globals['_STRATEGYCAPABILITIES']._serialized_end=431
-  _globals['_STRATEGYDESCRIPTION']._serialized_start=434
-  _globals['_STRATEGYDESCRIPTION']._serialized_end=686
-  _globals['_DESCRIBESTRATEGYREQUEST']._serialized_start=688
-  _globals['_DESCRIBESTRATEGYREQUEST']._serialized_end=713
-  _globals['_DESCRIBESTRATEGYRESPONSE']._serialized_start=715
-  _globals['_DESCRIBESTRATEGYRESPONSE']._serialized_end=809
-  _globals['_SEARCHSPEC']._serialized_start=812
-  _globals['_SEARCHSPEC']._serialized_end=1206
-  _globals['_VALIDATESTRATEGYREQUEST']._serialized_start=1208
-  _globals['_VALIDATESTRATEGYREQUEST']._serialized_end=1278
-  _globals['_SETTINGVIOLATION']._serialized_start=1280
-  _globals['_SETTINGVIOLATION']._serialized_end=1354
-  _globals['_VALIDATESTRATEGYRESPONSE']._serialized_start=1356
-  _globals['_VALIDATESTRATEGYRESPONSE']._serialized_end=1445
-  _globals['_STRATEGYSTATE']._serialized_start=1447
-  _globals['_STRATEGYSTATE']._serialized_end=1556
-  _globals['_OBSERVATION']._serialized_start=1559
-  _globals['_OBSERVATION']._serialized_end=2062
-  _globals['_PROPOSEREQUEST']._serialized_start=2065
-  _globals['_PROPOSEREQUEST']._serialized_end=2586
-  _globals['_SUPERNETJOB']._serialized_start=2589
-  _globals['_SUPERNETJOB']._serialized_end=2728
-  _globals['_PROPOSAL']._serialized_start=2731
-  _globals['_PROPOSAL']._serialized_end=3003
-  _globals['_PROPOSALS']._serialized_start=3005
-  _globals['_PROPOSALS']._serialized_end=3069
-  _globals['_WAIT']._serialized_start=3071
-  _globals['_WAIT']._serialized_end=3077
-  _globals['_EXHAUSTED']._serialized_start=3079
-  _globals['_EXHAUSTED']._serialized_end=3114
-  _globals['_NEEDSTATE']._serialized_start=3116
-  _globals['_NEEDSTATE']._serialized_end=3127
-  _globals['_NEEDHISTORY']._serialized_start=3129
-  _globals['_NEEDHISTORY']._serialized_end=3179
-  _globals['_NEEDSPEC']._serialized_start=3181
-  _globals['_NEEDSPEC']._serialized_end=3191
-  _globals['_PROPOSERESPONSE']._serialized_start=3194
-  _globals['_PROPOSERESPONSE']._serialized_end=3730
-  _globals['_ATTACHREQUEST']._serialized_start=3733
-  _globals['_ATTACHREQUEST']._serialized_end=3870
-  _globals['_ATTACHANSWER']._serialized_start=3873
-  _globals['_ATTACHANSWER']._serialized_end=4069
-  _globals['_ATTACHRESPONSE']._serialized_start=4072
-  _globals['_ATTACHRESPONSE']._serialized_end=4274
-  _globals['_STRATEGYSERVICE']._serialized_start=4579
-  _globals['_STRATEGYSERVICE']._serialized_end=4860
-  _globals['_STRATEGYHOSTSERVICE']._serialized_start=4862
-  _globals['_STRATEGYHOSTSERVICE']._serialized_end=4954
+  _globals['_STRATEGYCAPABILITIES']._serialized_end=457
+  _globals['_STRATEGYDESCRIPTION']._serialized_start=460
+  _globals['_STRATEGYDESCRIPTION']._serialized_end=712
+  _globals['_DESCRIBESTRATEGYREQUEST']._serialized_start=714
+  _globals['_DESCRIBESTRATEGYREQUEST']._serialized_end=739
+  _globals['_DESCRIBESTRATEGYRESPONSE']._serialized_start=741
+  _globals['_DESCRIBESTRATEGYRESPONSE']._serialized_end=835
+  _globals['_SEARCHSPEC']._serialized_start=838
+  _globals['_SEARCHSPEC']._serialized_end=1232
+  _globals['_VALIDATESTRATEGYREQUEST']._serialized_start=1234
+  _globals['_VALIDATESTRATEGYREQUEST']._serialized_end=1304
+  _globals['_SETTINGVIOLATION']._serialized_start=1306
+  _globals['_SETTINGVIOLATION']._serialized_end=1380
+  _globals['_VALIDATESTRATEGYRESPONSE']._serialized_start=1382
+  _globals['_VALIDATESTRATEGYRESPONSE']._serialized_end=1471
+  _globals['_STRATEGYSTATE']._serialized_start=1473
+  _globals['_STRATEGYSTATE']._serialized_end=1582
+  _globals['_OBSERVATION']._serialized_start=1585
+  _globals['_OBSERVATION']._serialized_end=2088
+  _globals['_PROPOSEREQUEST']._serialized_start=2091
+  _globals['_PROPOSEREQUEST']._serialized_end=2612
+  _globals['_SUPERNETJOB']._serialized_start=2615
+  _globals['_SUPERNETJOB']._serialized_end=2754
+  _globals['_PROPOSAL']._serialized_start=2757
+  _globals['_PROPOSAL']._serialized_end=3029
+  _globals['_PROPOSALS']._serialized_start=3031
+  _globals['_PROPOSALS']._serialized_end=3095
+  _globals['_WAIT']._serialized_start=3097
+  _globals['_WAIT']._serialized_end=3103
+  _globals['_EXHAUSTED']._serialized_start=3105
+  _globals['_EXHAUSTED']._serialized_end=3140
+  _globals['_NEEDSTATE']._serialized_start=3142
+  _globals['_NEEDSTATE']._serialized_end=3153
+  _globals['_NEEDHISTORY']._serialized_start=3155
+  _globals['_NEEDHISTORY']._serialized_end=3205
+  _globals['_NEEDSPEC']._serialized_start=3207
+  _globals['_NEEDSPEC']._serialized_end=3217
+  _globals['_PROPOSERESPONSE']._serialized_start=3220
+  _globals['_PROPOSERESPONSE']._serialized_end=3756
+  _globals['_ATTACHREQUEST']._serialized_start=3759
+  _globals['_ATTACHREQUEST']._serialized_end=3896
+  _globals['_ATTACHANSWER']._serialized_start=3899
+  _globals['_ATTACHANSWER']._serialized_end=4095
+  _globals['_ATTACHRESPONSE']._serialized_start=4098
+  _globals['_ATTACHRESPONSE']._serialized_end=4300
+  _globals['_STRATEGYSERVICE']._serialized_start=4605
+  _globals['_STRATEGYSERVICE']._serialized_end=4886
+  _globals['_STRATEGYHOSTSERVICE']._serialized_start=4888
+  _globals['_STRATEGYHOSTSERVICE']._serialized_end=4980
 # @@protoc_insertion_point(module_scope)

@@ -72,6 +72,7 @@ class StrategyCapabilities(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     SUPERNET_FIELD_NUMBER: _builtins.int
     DISCRETE_ONLY_FIELD_NUMBER: _builtins.int
+    PROXIES_FIELD_NUMBER: _builtins.int
     max_objectives: _builtins.int
     """0 means any number."""
     constraints: _builtins.bool
@@ -85,6 +86,8 @@ class StrategyCapabilities(_message.Message):
     """Proposes supernet jobs."""
     discrete_only: _builtins.bool
     """Needs the space to be enumerable (no continuous decisions)."""
+    proxies: _builtins.bool
+    """Reads proxy trials, which carry training-free scores. A strategy that is called by another one is told of them only then."""
     def __init__(
         self,
         *,
@@ -95,10 +98,11 @@ class StrategyCapabilities(_message.Message):
         history: _builtins.bool = ...,
         supernet: _builtins.bool = ...,
         discrete_only: _builtins.bool = ...,
+        proxies: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "curves", b"curves", "discrete_only", b"discrete_only", "history", b"history", "max_objectives", b"max_objectives", "multi_fidelity", b"multi_fidelity", "supernet", b"supernet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "curves", b"curves", "discrete_only", b"discrete_only", "history", b"history", "max_objectives", b"max_objectives", "multi_fidelity", b"multi_fidelity", "proxies", b"proxies", "supernet", b"supernet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
