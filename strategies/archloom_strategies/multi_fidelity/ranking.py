@@ -1,0 +1,66 @@
+"""Which results of one fidelity are the better ones.
+
+Deb's rules: what holds every constraint comes first, by the objectives; the rest by how far it breaks them.
+With several objectives: non-dominated results first, of these the least crowded (NSGA-II, Deb et al. 2002).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from archloom.strategy import SearchSpec
+from numpy.typing import NDArray
+
+from archloom_strategies.selection import crowding
+
+Metrics = Mapping[str, float]
+
+
+def scores_of(spec: SearchSpec, metrics: Metrics) -> tuple[float, ...]:
+    """Larger is better; minus infinity for what is missing or not a number."""
+    scores = (goal.score(metrics.get(goal.metric, math.nan)) for goal in spec.objectives)
+    return tuple(-math.inf if math.isnan(score) else score for score in scores)
+
+
+def violation_of(spec: SearchSpec, metrics: Metrics) -> float:
+    """How far the constraints are broken; infinity for a value that is not a number."""
+    values = ((limit, metrics[limit.metric]) for limit in spec.constraints if limit.metric in metrics)
+    return math.fsum(math.inf if math.isnan(value) else limit.violation(value) for limit, value in values)
+
+
+def ordered(spec: SearchSpec, results: Sequence[Metrics]) -> list[int]:
+    """The places of the results, best first; of equals the earlier one."""
+    scores = [scores_of(spec, each) for each in results]
+    broken = [violation_of(spec, each) for each in results]
+    places = sorted(range(len(results)), key=lambda place: broken[place])
+    kept = [place for place in places if broken[place] == 0.0]
+    return _by_objectives(kept, scores) + places[len(kept) :]
+
+
+def _by_objectives(places: list[int], scores: Sequence[tuple[float, ...]]) -> list[int]:
+    if not places:
+        return []
+    if len(scores[places[0]]) == 1:
+        return sorted(places, key=lambda place: -scores[place][0])
+    found: list[int] = []
+    for front in _fronts(np.array([scores[place] for place in places])):
+        room = crowding([scores[places[each]] for each in front])
+        found += [places[front[each]] for each in sorted(range(len(front)), key=lambda each: -room[each])]
+    return found
+
+
+def _fronts(scores: NDArray[np.float64]) -> list[list[int]]:
+    """Rows [n, d] in fronts: what nothing left dominates, again and again."""
+    no_worse: NDArray[np.bool_] = np.all(scores[:, None] >= scores[None], axis=2)
+    dominates = no_worse & ~no_worse.T
+    left = np.ones(len(scores), bool)
+    over = dominates.sum(0)
+    fronts = []
+    while left.any():
+        front = np.flatnonzero(left & (over == 0))
+        left[front] = False
+        over = over - dominates[front].sum(0)
+        fronts.append(front.tolist())
+    return fronts
