@@ -13,6 +13,7 @@ from archloom_strategies.random_search import RandomSearch
 
 class TestRandomSearchContract(StrategyContract):
     strategy = RandomSearch
+    repeats_networks = True
 
 
 def spec_of(space: Space) -> SearchSpec:

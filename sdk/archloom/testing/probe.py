@@ -11,48 +11,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from archloom.space import Space
 from archloom.strategy.plugin import Plugin
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.values import Objective, SearchSpec
 from archloom.testing.rehearsal import rehearse
 from archloom.testing.session import Session
+from archloom.testing.spaces import TINY_SPACE, TREE_SPACE, space_named
 
-#: Choices under choices, a searched depth, a recipe: decisions come and go. 1,080 architectures.
-TREE_SPACE = """
-name: tree
-input: {x: {kind: image, shape: [3, 16, 16]}}
-body:
-  sequence:
-    - {layer: conv, name: stem, k: {choice: [1, 3, 5]}, out: {int: [8, 32, 8]}}
-    - name: middle
-      choice:
-        plain: {layer: conv, k: {choice: [1, 3]}}
-        pooled: {layer: avg_pool, k: 3}
-        deep:
-          repeat:
-            count: {int: [1, 2]}
-            decisions: free
-            body: {layer: conv, k: {choice: [1, 3, 5]}, out: {choice: [8, 16]}}
-recipe:
-  optimizer: {choice: [sgd, adamw]}
-"""
-
-#: Eight architectures.
-TINY_SPACE = """
-name: tiny
-input: {x: {kind: image, shape: [3, 8, 8]}}
-body:
-  sequence:
-    - {layer: conv, name: first, k: {choice: [1, 3]}, out: {choice: [4, 8]}}
-    - {layer: conv, name: second, k: {choice: [1, 3]}}
-"""
+__all__ = ["TINY_SPACE", "TREE_SPACE", "digest_of_answers"]
 
 
 def digest_of_answers(plugin: Plugin, settings: Mapping[str, Any], trials: int) -> str:
     """The sha256 of every answer of a search in the tree space."""
     spec = SearchSpec(
-        space=Space.from_yaml(TREE_SPACE),
+        space=space_named("tree"),
         objectives=(Objective("val_accuracy"),),
         trials=trials,
         parallelism=4,

@@ -1,170 +1,123 @@
-"""The conformance kit is worth what it finds: each of these strategies breaks one promise, and one test
-says so.
+"""The conformance kit is worth what it finds: each of these strategies breaks one promise, and one
+requirement says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import faulty_strategies as faulty
 import pytest
-from archloom.space import Architecture, Space
-from archloom.strategy import (
-    Capabilities,
-    Objective,
-    Proposal,
-    ProposeRequest,
-    ProposeResult,
-    SearchSpec,
-    Strategy,
-)
+from archloom.errors import ArchloomError, Unavailable
+from archloom.strategy import Strategy
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import StrategyServer
 from archloom.testing import StrategyContract
-from archloom.testing.probe import TREE_SPACE
-from pydantic import BaseModel
+from archloom.testing.kit import Broken, Kit, judge
+from archloom.testing.requirements import REQUIREMENTS
+from archloom.testing.session import RemotePlugin
+
+BY_NAME = {each.name: each for each in REQUIREMENTS}
+
+#: requirement -> those that break it, and what is said of it.
+FAULTS: list[tuple[str, type[Strategy[Any, Any]], str]] = [
+    ("explains-its-settings", faulty.Demanding, "wish"),
+    ("runs-with-defaults", faulty.Demanding, "settings.wish"),
+    ("several-objectives", faulty.Single, "too many values"),
+    ("constraints", faulty.Unlimited, "AssertionError"),
+    ("floats", faulty.Discrete, "AssertionError"),
+    ("fidelities", faulty.Hasty, "`multi_fidelity` is not said"),
+    ("fidelities", faulty.Grafting, "weights of another architecture"),
+    ("same-request-same-bytes", faulty.Holding, "step 1: the same request"),
+    ("cold-as-warm", faulty.Holding, "answers otherwise"),
+    ("replay", faulty.Counting, "a replay from step 3 on differs"),
+    ("experiments-apart", faulty.Mixing, "take turns"),
+    ("state", faulty.Forgetful, "loaded and dumped again"),
+    ("foreign-state", faulty.Guessing, "layout 1,000,000"),
+    ("seeds", faulty.Unseeded, "one search"),
+    ("hash-order", faulty.Unordered, "two processes"),
+    ("in-the-space", faulty.Straying, "not in the space"),
+    ("one-answer", faulty.Repeating, "twice"),
+    ("networks-once", faulty.Respelling, "is the network and the recipe of trial"),
+    ("batches", faulty.Generous, "2 proposals, but 1 were wanted"),
+    ("listens", faulty.Generous, "1 proposals, but 0 were wanted"),
+    ("small-space", faulty.Endless, "200 steps brought nothing new"),
+    ("small-space", faulty.Quitting, "of 8 architectures"),
+    ("failures", faulty.Trusting, "AssertionError"),
+    ("no-numbers", faulty.Adding, "total"),
+    ("equal-results", faulty.Spreading, "ZeroDivisionError"),
+    ("refusals", faulty.Waiting, "waits, but nothing is running"),
+    ("users-trials", faulty.Deaf, "a user brought"),
+    ("users-midway", faulty.Owning, "AssertionError"),
+    ("scores", faulty.Hopeful, "200 steps brought nothing new"),
+    ("scores", faulty.Scored, "AssertionError"),
+    ("stops", faulty.Stopping, "99999"),
+]
 
 
-class Honest(Strategy):
-    """Draws at random; each fault is one change to it."""
-
-    name = "honest"
-    capabilities = Capabilities(max_objectives=0, constraints=True)
-
-    def propose(self, request: ProposeRequest) -> ProposeResult:
-        return ProposeResult([Proposal(each) for each in self.drawn(request)])
-
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        found = {each.key: each for each in (request.space.sample(request.rng) for _ in range(request.count))}
-        return list(found.values())
+@pytest.fixture(scope="module")
+def sound() -> Kit:
+    return Kit.of(faulty.Sound, trials=12)
 
 
-class Holding(Honest):
-    """Keeps what it made in the object."""
-
-    def __init__(self) -> None:
-        self.made: set[str] = set()
-
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        fresh = [each for each in super().drawn(request) if each.key not in self.made]
-        self.made.update(each.key for each in fresh)
-        return fresh or super().drawn(request)
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda each: each.name)
+def test_a_sound_strategy_keeps_each(sound: Kit, requirement: Any) -> None:
+    outcome = judge(requirement, sound)
+    not_asked = requirement.name in ("scores", "stops")
+    assert (outcome.status, outcome.found if not not_asked else "") == (
+        "not asked" if not_asked else "passed",
+        "",
+    )
 
 
-class Unordered(Honest):
-    """Walks a set."""
-
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        found = {each.key: each for each in super().drawn(request)}
-        return [found[key] for key in set(found)]
-
-
-class Repeating(Honest):
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        return super().drawn(request)[:1] * request.count
-
-
-class Straying(Honest):
-    """Leaves a decision out."""
-
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        return [Architecture(dict(list(each.decisions.items())[1:])) for each in super().drawn(request)]
-
-
-class Unseeded(Honest):
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        return [
-            architecture
-            for architecture, _ in zip(request.space.enumerate(), range(request.count), strict=False)
-        ]
-
-
-class Generous(Honest):
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        return [request.space.sample(request.rng) for _ in range(request.count + 1)]
-
-
-class Trusting(Honest):
-    """Every trial has the metric."""
-
-    def drawn(self, request: ProposeRequest) -> list[Architecture]:
-        ended = [event for event in request.observations if event.kind.value in ("finished", "failed")]
-        assert all(event.metrics["val_accuracy"] >= 0 for event in ended)
-        return super().drawn(request)
-
-
-class Limited(BaseModel):
-    wish: int
-
-
-class Demanding(Strategy[Limited, None]):
-    """A setting without a default."""
-
-    name = "demanding"
-
-    def propose(self, request: ProposeRequest[Limited, None]) -> ProposeResult[None]:
-        return ProposeResult()
-
-
-def tree_spec(contract: StrategyContract) -> SearchSpec:
-    return contract._spec(Space.from_yaml(TREE_SPACE))
+@pytest.mark.parametrize(("name", "kind", "said"), FAULTS, ids=lambda each: getattr(each, "__name__", None))
+def test_each_fault_is_found(name: str, kind: type[Strategy[Any, Any]], said: str) -> None:
+    outcome = judge(BY_NAME[name], Kit.of(kind, trials=12))
+    assert outcome.status == "failed"
+    assert said in outcome.found
 
 
 @pytest.mark.parametrize(
-    ("faulty", "finds"),
+    ("name", "kind", "said"),
     [
-        (Holding, StrategyContract.test_the_same_request_gets_the_same_bytes),
-        (Holding, StrategyContract.test_a_cold_replica_answers_any_step_as_the_warm_one),
-        (Repeating, StrategyContract.test_one_answer_repeats_nothing),
-        (Straying, StrategyContract.test_every_proposal_is_in_the_space),
-        (Unseeded, StrategyContract.test_another_seed_gives_another_search),
-        (Trusting, StrategyContract.test_it_lives_with_trials_that_fail),
-        (Demanding, StrategyContract.test_its_defaults_are_valid),
+        ("describes-itself", faulty.Nameless, "no version"),
+        ("refuses-unknown-settings", faulty.Agreeable, "named no fault"),
     ],
 )
-def test_each_fault_is_found(faulty: type[Strategy[Any, Any]], finds: Callable[..., None]) -> None:
-    assert _fails(faulty, finds)
-    if faulty is not Demanding:
-        assert not _fails(Honest, finds)
+def test_faults_of_a_plugins_messages_are_found(name: str, kind: type[StrategyRuntime], said: str) -> None:
+    outcome = judge(BY_NAME[name], Kit(kind(faulty.Sound())))
+    assert outcome.status == "failed"
+    assert said in outcome.found
 
 
-def _fails(kind: type[Strategy[Any, Any]], test: Callable[..., None]) -> bool:
+def test_every_requirement_has_a_strategy_that_breaks_it() -> None:
+    broken = {name for name, _, _ in FAULTS} | {"describes-itself", "refuses-unknown-settings"}
+    assert broken == set(BY_NAME)
+
+
+def test_a_baseline_may_repeat_networks_but_no_more() -> None:
+    kit = Kit.of(faulty.Respelling, trials=12, repeats_networks=True)
+    assert judge(BY_NAME["networks-once"], kit).status == "passed"
+    assert judge(BY_NAME["users-trials"], kit).status == "passed"
+
+
+def test_a_plugin_that_goes_away_is_no_fault_of_its_answers() -> None:
+    with StrategyServer(StrategyRuntime(faulty.Sound())) as server, RemotePlugin(server.address) as remote:
+        kit = Kit(remote, trials=12)
+        assert judge(BY_NAME["describes-itself"], kit).status == "passed"
+        server.stop()
+        with pytest.raises(Unavailable):
+            judge(BY_NAME["batches"], kit)
+
+
+def test_pytest_tells_the_remedy_with_the_fault() -> None:
     class Contract(StrategyContract):
-        strategy = kind
+        strategy = faulty.Quitting
 
-    contract = Contract()
-    try:
-        test(contract, contract._replica(), tree_spec(contract))
-    except Exception:
-        return True
-    return False
-
-
-def test_too_many_proposals_are_found() -> None:
-    class Contract(StrategyContract):
-        strategy = Generous
-
-    contract = Contract()
-    with pytest.raises(Exception, match="2 proposals, but 1 were wanted"):
-        contract.test_any_number_may_be_asked(contract._replica(), tree_spec(contract), 1)
-
-
-def test_a_walk_over_a_set_is_found() -> None:
-    class Contract(StrategyContract):
-        strategy = Unordered
-
-    contract = Contract()
-    with pytest.raises(AssertionError):
-        contract.test_the_order_of_hashing_does_not_show(contract._replica())
-
-
-def test_a_search_without_an_end_is_found() -> None:
-    class Contract(StrategyContract):
-        strategy = Honest
-
-    contract = Contract()
-    with pytest.raises(Exception, match="brought nothing new"):
-        contract.test_a_small_space_comes_to_an_end(contract._replica())
+    requirement = BY_NAME["small-space"]
+    with pytest.raises((Broken, ArchloomError)) as fault:
+        Contract().test_it_keeps(Kit.of(faulty.Quitting, trials=12), requirement)
+    assert requirement.remedy in fault.value.__notes__[0]
 
 
 class TestAPluginAtAnAddress(StrategyContract):
@@ -174,12 +127,6 @@ class TestAPluginAtAnAddress(StrategyContract):
 
     @pytest.fixture(scope="class", autouse=True)
     def served(self, request: pytest.FixtureRequest) -> Any:
-        from archloom_strategies.regularized_evolution import RegularizedEvolution
-
-        with StrategyServer(StrategyRuntime(RegularizedEvolution())) as server:
+        with StrategyServer(StrategyRuntime(faulty.Sound())) as server:
             request.cls.strategy = server.address
             yield
-
-
-def test_the_objective_of_the_kit_is_the_one_it_tells() -> None:
-    assert tree_spec(StrategyContract()).objectives == (Objective("val_accuracy"),)
