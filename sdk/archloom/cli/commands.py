@@ -27,6 +27,7 @@ COMMANDS = {
     "strategies": Command("archloom.cli.registry:strategies", "List the strategies that the server offers."),
     "spaces": Command("archloom.cli.spaces:app", "List, show, draw, validate or import search spaces."),
     "serve-strategy": Command("archloom.cli.serve:app", "Serve a strategy of your own as a plug-in."),
+    "conformance": Command("archloom.cli.conformance:app", "Hold a running plug-in to its contract."),
     "bench": Command("archloom.bench.cli:app", "Measure a strategy on a table of trained architectures."),
 }
 
