@@ -292,6 +292,8 @@ class Owning(Sound):
 class Hopeful(Sound):
     """Asks for scores until it has one."""
 
+    capabilities = Capabilities(max_objectives=0, constraints=True, history=True, proxies=True)
+
     asks: ClassVar[Fidelity] = Fidelity(proxies=("naswot",))
 
     def propose(self, request: Request) -> Result:
@@ -309,6 +311,15 @@ class Scored(Hopeful):
             return Sound.propose(self, request)
         assert all(METRIC in event.metrics for event in request.finished)
         return super().propose(request)
+
+
+class Silent(Hopeful):
+    """Asks for one score, and does not say that it does so."""
+
+    capabilities = Sound.capabilities
+
+    def propose(self, request: Request) -> Result:
+        return Sound.propose(self, request) if request.step > 1 else super().propose(request)
 
 
 class Stopping(Sound):

@@ -59,6 +59,8 @@ def strategy(
     """
     chosen = _chosen(only or [])
     with _opened(plugin, read_settings(settings), trials, repeats_networks) as kit:
+        if kit.settings:
+            kit.session(kit.spec()).check()  # else every requirement would fail for this one reason
         description = kit.plugin.describe()
         outcomes = list(_judged(chosen, kit, plugin))
     counts = Counter(outcome.status for outcome in outcomes)

@@ -82,6 +82,7 @@ def test_an_installed_strategy_needs_no_address() -> None:
         (("127.0.0.1:1",), "no strategy answers at 127.0.0.1:1"),
         (("random", "--only", "batch"), "--only: there is no requirement 'batch'; did you mean 'batches'?"),
         (("random", "--settings", "[]"), "--settings: give a JSON object"),
+        (("random", "--settings", '{"sampling": 3}'), "settings.sampling: "),
         (("radnom",), "did you mean 'random'?"),
     ],
 )

@@ -51,6 +51,7 @@ FAULTS: list[tuple[str, type[Strategy[Any, Any]], str]] = [
     ("users-midway", faulty.Owning, "AssertionError"),
     ("scores", faulty.Hopeful, "200 steps brought nothing new"),
     ("scores", faulty.Scored, "AssertionError"),
+    ("scores", faulty.Silent, "`proxies` is not said"),
     ("stops", faulty.Stopping, "99999"),
 ]
 

@@ -104,15 +104,12 @@ def takes_users_trials_midway(kit: Kit) -> None:
 
 def lives_with_scores(kit: Kit) -> None:
     length = min(kit.trials, 24)
-    refused = kit.must_end("nasbench201", trials=length)
-    kit.must_end("nasbench201", trials=length, scores=True)
-    if len(refused.proposed) == len(refused.trials) and not _asked_scores(kit, length):
+    kit.must_end("nasbench201", trials=length)
+    given = kit.must_end("nasbench201", trials=length, scores=True)
+    if not any(each.fidelity.proxies for each in given.asked):
         raise Idle("it asks for no training-free scores")
-
-
-def _asked_scores(kit: Kit, length: int) -> bool:
-    result = kit.search("nasbench201", trials=length, scores=True)
-    return any(each.fidelity.proxies for each in result.asked)
+    if not kit.capabilities.proxies:
+        raise Broken("it asks for training-free scores, but `proxies` is not said")
 
 
 def stops_trials_that_run(kit: Kit) -> None:
@@ -171,7 +168,7 @@ REQUIREMENTS = (
     Requirement(
         "scores",
         "Training-free scores may be given, missing, or refused",
-        "Go on without scores when their proposals are refused, and take a missing one as unknown.",
+        "Set `proxies`, go on when proposals of scores are refused, and take a missing score as unknown.",
         lives_with_scores,
     ),
     Requirement(
