@@ -36,6 +36,16 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How thoroughly to evaluate. Zeros stand for the evaluator's default, or all of it."""
+
+    epochs: int = 0
+    data_fraction: float = 0.0
+    resolution_fraction: float = 0.0
+    proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Context:
     """The part that an experiment's jobs have in common."""
 
@@ -49,16 +59,9 @@ class Context:
     space_digest: str
     #: Metrics of the objectives, the first one first.
     objectives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How thoroughly to evaluate. Zeros stand for the evaluator's default, or all of it."""
-
-    epochs: int = 0
-    data_fraction: float = 0.0
-    resolution_fraction: float = 0.0
-    proxies: tuple[str, ...] = ()
+    #: The full fidelity of a search trial. One of fewer epochs is the beginning of such a trial: it may be
+    #: promoted, and goes on from its checkpoint.
+    fidelity: Fidelity = field(default_factory=Fidelity)
 
 
 @dataclass(frozen=True)

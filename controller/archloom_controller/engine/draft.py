@@ -175,11 +175,8 @@ class Draft:
         if follower["state"] != JOINED:
             return
         if leader["state"] in (COMPLETED, INFEASIBLE):
-            fields: Document = {
-                name: leader[name]
-                for name in ("state", "metrics", "score", "device_seconds")
-                if name in leader
-            }
+            copied = ("state", "metrics", "score", "device_seconds", "checkpoint")
+            fields: Document = {name: leader[name] for name in copied if name in leader}
             fields |= {"cache_hit": True, "end_time": self.write.now}
             self.counters["cache_hits"] += 1
             self.end({**follower, **fields})
@@ -224,10 +221,19 @@ class Draft:
         """Of what this step makes: the store does not know them yet."""
         return {row["dup_key"] for row in self.write.created if "dup_key" in row}
 
-    def refuse(self, vetted: bytes, reason: str, *, role: TrialRole.ValueType, ordinal: int = 0) -> None:
+    def refuse(
+        self,
+        vetted: bytes,
+        reason: str,
+        *,
+        role: TrialRole.ValueType,
+        ordinal: int = 0,
+        fidelity: bytes | None = None,
+    ) -> None:
         """A proposal that becomes no trial."""
         message = trial_pb2.Trial(role=role, step=self.step, ordinal=ordinal)
         message.architecture.ParseFromString(vetted)
+        message.fidelity.ParseFromString(self.frame.full_fidelity if fidelity is None else fidelity)
         self.event(
             EventKind.EVENT_KIND_PROPOSAL_REFUSED,
             message=reason[:1000],
@@ -320,6 +326,8 @@ class Draft:
             self.about(row, EventKind.EVENT_KIND_TRIAL_CREATED)
             self.answer(row, known["metrics"], known["device_seconds"])
             row["cache_hit"] = True
+            if "checkpoint" in known:  # a promotion goes on from it
+                row["checkpoint"] = known["checkpoint"]
             self.counters["cache_hits"] += 1
             self.end(row)
             return

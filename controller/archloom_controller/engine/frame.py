@@ -86,6 +86,7 @@ class Frame:
             space_digest=self.space.digest,
             objectives=self.spec.objectives,
             constraints=self.spec.constraints,
+            fidelity=self.spec.fidelity,
         )
 
     @cached_property
@@ -196,7 +197,9 @@ class Frame:
         """None when the experiment does not use the cache, or cannot."""
         if not self._cacheable:
             return None
-        return digest([*self._cache_base, *identity, fidelity.hex(), seed])
+        # A trial of a lower fidelity is the beginning of a whole one, and depends on how long that is.
+        whole = [] if fidelity == self.full_fidelity else [self.full_fidelity.hex()]
+        return digest([*self._cache_base, *identity, fidelity.hex(), *whole, seed])
 
     def repeat_key(self, group: str, architecture_key: str, fidelity: bytes) -> str:
         """Equal for trials of which the experiment wants one only. Groups: "search" (and users'),

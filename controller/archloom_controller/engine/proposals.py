@@ -53,7 +53,11 @@ async def accept(
             parts.metrics.proposals_refused(kind)
             refused += 1
             draft.refuse(
-                each.vetted.architecture, reason, role=TrialRole.TRIAL_ROLE_SEARCH, ordinal=each.ordinal
+                each.vetted.architecture,
+                reason,
+                role=TrialRole.TRIAL_ROLE_SEARCH,
+                ordinal=each.ordinal,
+                fidelity=each.fidelity,
             )
             continue
         refused = 0

@@ -99,7 +99,9 @@ def _train(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome
     if resume is not None:
         log.info("%s attempt %d: goes on after epoch %d", job.trial, job.attempt, resume.position.epoch)
     epochs = job.fidelity.epochs or config.epochs
-    trained = train(network.module, data, config, epochs, job.seed, run, resume)
+    # A finalist's training is its own; a search trial may be the beginning of one of the full fidelity.
+    whole = 0 if job.role is Role.FINALIST else _whole_epochs(job, config)
+    trained = train(network.module, data, config, epochs, job.seed, run, resume, whole)
     peak_memory_mb = memory.read_mb()
     run.checkpoint(trained.checkpoint.to_bytes())
     latency = model_latency(
@@ -114,6 +116,11 @@ def _train(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome
             "train_seconds": trained.checkpoint.position.train_seconds,
         }
     )
+
+
+def _whole_epochs(job: Job, config: TrainConfig) -> int:
+    """Of the search's full fidelity."""
+    return job.context.fidelity.epochs or config.epochs
 
 
 def _test(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome:

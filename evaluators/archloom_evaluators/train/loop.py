@@ -58,10 +58,13 @@ def train(
     seed: int,
     run: Run,
     resume: Checkpoint | None = None,
+    schedule_epochs: int = 0,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Trained:
     """Trains ``model`` in place for ``epochs`` epochs in all.
 
+    The learning rate follows the schedule of ``schedule_epochs`` where those are more: what stops short of
+    them goes on later as if it had not stopped.
     Going on from a checkpoint gives, on one platform, the same weights bit for bit as never having stopped.
     Raises EvaluationFailure with DIVERGED, and what ``run.advance`` raises; on a yield a checkpoint is
     stored first.
@@ -76,6 +79,7 @@ def train(
     examples, device = len(data.train_targets), data.train_inputs.device
     batch_size = min(config.batch_size, examples)
     batches = examples // batch_size
+    scheduled = max(epochs, schedule_epochs) * batches
     half = config.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
     watch = DivergenceWatch(config.divergence_factor * math.log(data.classes))
     saved_at, saved_epoch = monotonic(), position.epoch
@@ -92,7 +96,7 @@ def train(
                 run.checkpoint(capture(model, optimizer, replace(position, train_seconds=spent)).to_bytes())
                 raise
             step = position.epoch * batches + batch
-            set_learning_rate(optimizer, config.lr * schedule(step, epochs * batches, config.warmup))
+            set_learning_rate(optimizer, config.lr * schedule(step, scheduled, config.warmup))
             chosen = order[batch * batch_size : (batch + 1) * batch_size].to(device)
             inputs, targets = data.train_inputs[chosen], data.train_targets[chosen]
             seed_torch(seed, "step", step)

@@ -35,6 +35,12 @@ def artifact_to_proto(artifact: Artifact) -> common_pb2.ArtifactRef:
     )
 
 
+def fidelity_from_proto(message: common_pb2.Fidelity) -> Fidelity:
+    return Fidelity(
+        message.epochs, message.data_fraction, message.resolution_fraction, tuple(message.proxies)
+    )
+
+
 def metrics_to_proto(metrics: Mapping[str, float]) -> list[common_pb2.MetricValue]:
     return [common_pb2.MetricValue(name=name, value=float(value)) for name, value in metrics.items()]
 
@@ -106,19 +112,13 @@ class JobReader:
             architecture = Architecture.from_proto(trial.architecture)
         except (ValueError, ArchloomError) as error:
             raise EvaluationFailure(Reason.CANNOT_BUILD, f"the lease cannot be read: {error}") from error
-        fidelity = trial.fidelity
         return Job(
             trial=trial.trial,
             attempt=trial.attempt,
             context=context,
             role=role,
             architecture=architecture,
-            fidelity=Fidelity(
-                fidelity.epochs,
-                fidelity.data_fraction,
-                fidelity.resolution_fraction,
-                tuple(fidelity.proxies),
-            ),
+            fidelity=fidelity_from_proto(trial.fidelity),
             seed=trial.seed,
             checkpoint=artifact_from_proto(trial.checkpoint) if trial.HasField("checkpoint") else None,
             test_grant=trial.test_grant,
@@ -140,6 +140,7 @@ class JobReader:
             space=space,
             space_digest=message.space_digest,
             objectives=tuple(objective.metric for objective in message.objectives),
+            fidelity=fidelity_from_proto(message.fidelity),
         )
 
     def _space(self, message: evaluation_pb2.EvaluationContext) -> Space:

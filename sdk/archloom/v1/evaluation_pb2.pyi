@@ -178,6 +178,7 @@ class EvaluationContext(_message.Message):
     SPACE_DIGEST_FIELD_NUMBER: _builtins.int
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     CONSTRAINTS_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
     experiment: _builtins.str
     """"projects/p/experiments/e"."""
     task_kind: _builtins.str
@@ -196,6 +197,12 @@ class EvaluationContext(_message.Message):
     def objectives(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Objective]: ...
     @_builtins.property
     def constraints(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Constraint]: ...
+    @_builtins.property
+    def fidelity(self) -> _common_pb2.Fidelity:
+        """The full fidelity of a search trial. One of fewer epochs may be promoted, and then goes on from its checkpoint: so a learning rate
+        that follows a schedule follows that of the full fidelity.
+        """
+
     def __init__(
         self,
         *,
@@ -209,10 +216,11 @@ class EvaluationContext(_message.Message):
         space_digest: _builtins.str = ...,
         objectives: _abc.Iterable[_common_pb2.Objective] | None = ...,
         constraints: _abc.Iterable[_common_pb2.Constraint] | None = ...,
+        fidelity: _common_pb2.Fidelity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluator_settings", b"evaluator_settings", "space", b"space", "task_settings", b"task_settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluator_settings", b"evaluator_settings", "fidelity", b"fidelity", "space", b"space", "task_settings", b"task_settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "dataset", b"dataset", "evaluator_kind", b"evaluator_kind", "evaluator_settings", b"evaluator_settings", "experiment", b"experiment", "objectives", b"objectives", "space", b"space", "space_digest", b"space_digest", "task_kind", b"task_kind", "task_settings", b"task_settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "dataset", b"dataset", "evaluator_kind", b"evaluator_kind", "evaluator_settings", b"evaluator_settings", "experiment", b"experiment", "fidelity", b"fidelity", "objectives", b"objectives", "space", b"space", "space_digest", b"space_digest", "task_kind", b"task_kind", "task_settings", b"task_settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

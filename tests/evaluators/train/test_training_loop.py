@@ -103,6 +103,29 @@ def test_resuming_gives_the_same_weights_bit_for_bit(data: TrainingData, optimiz
     assert broken.curve + resumed.curve == unbroken.curve
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_rung_is_the_beginning_of_the_whole(data: TrainingData, optimizer: str) -> None:
+    """Two epochs, then promoted to five: the same weights, curve and learning rates as five at once."""
+    config = TrainConfig(optimizer=optimizer, lr=0.01)  # type: ignore[arg-type]
+    unbroken = Recorder()
+    whole = train(network(1), data, config, 5, 7, unbroken)
+
+    low, high = Recorder(), Recorder()
+    rung = train(network(1), data, config, 2, 7, low, schedule_epochs=5)
+    checkpoint = Checkpoint.from_bytes(rung.checkpoint.to_bytes())
+    assert checkpoint.position.epoch == 2
+    promoted = train(network(2), data, config, 5, 7, high, checkpoint, schedule_epochs=5)
+
+    assert all(
+        torch.equal(value, promoted.checkpoint.model[name]) for name, value in whole.checkpoint.model.items()
+    )
+    assert [progress for progress, _ in high.curve] == [3, 4, 5]
+    assert low.curve + high.curve == unbroken.curve
+    # By a schedule of its own it would have come to rest.
+    rested = train(network(1), data, config, 2, 7, Recorder())
+    assert rested.metrics != rung.metrics
+
+
 def test_the_seed_decides_the_run(data: TrainingData) -> None:
     config = TrainConfig(lr=0.01)
     runs = [train(network(1), data, config, 1, seed, Recorder()).checkpoint.model for seed in (3, 3, 4)]
