@@ -335,21 +335,27 @@ class Budget(_message.Message):
 
     TRIALS_FIELD_NUMBER: _builtins.int
     DEVICE_SECONDS_FIELD_NUMBER: _builtins.int
+    PROXY_TRIALS_FIELD_NUMBER: _builtins.int
     trials: _builtins.int
     """Trials of the search: the strategy's and the controls' together. Finalists come on top."""
     device_seconds: _builtins.float
-    """Device seconds of the search. 0 sets no limit."""
+    """Device seconds of the search, those of proxy trials included. 0 sets no limit."""
+    proxy_trials: _builtins.int
+    """Proxy trials (training-free scores) that the strategy may ask for, beside `trials`. Absent: a hundred for each of `trials`."""
     def __init__(
         self,
         *,
         trials: _builtins.int = ...,
         device_seconds: _builtins.float = ...,
+        proxy_trials: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_proxy_trials", b"_proxy_trials", "proxy_trials", b"proxy_trials"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_seconds", b"device_seconds", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_proxy_trials", b"_proxy_trials", "device_seconds", b"device_seconds", "proxy_trials", b"proxy_trials", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__proxy_trials: _TypeAlias = _typing.Literal["proxy_trials"]  # noqa: Y015
+    _WhichOneofArgType__proxy_trials: _TypeAlias = _typing.Literal["_proxy_trials", b"_proxy_trials"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__proxy_trials) -> _WhichOneofReturnType__proxy_trials | None: ...
 
 Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
@@ -559,6 +565,8 @@ Global___ExperimentSpec: _TypeAlias = ExperimentSpec  # noqa: Y015
 
 @_typing.final
 class TrialCounts(_message.Message):
+    """Proxy trials, which train nothing, are among those that are ready or leased; once they have ended they count apart."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     READY_FIELD_NUMBER: _builtins.int
@@ -568,6 +576,8 @@ class TrialCounts(_message.Message):
     INFEASIBLE_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     CACHE_HITS_FIELD_NUMBER: _builtins.int
+    PROXIES_COMPLETED_FIELD_NUMBER: _builtins.int
+    PROXIES_FAILED_FIELD_NUMBER: _builtins.int
     ready: _builtins.int
     leased: _builtins.int
     completed: _builtins.int
@@ -575,6 +585,9 @@ class TrialCounts(_message.Message):
     infeasible: _builtins.int
     cancelled: _builtins.int
     cache_hits: _builtins.int
+    proxies_completed: _builtins.int
+    """Proxy trials that ended with a score, and without one."""
+    proxies_failed: _builtins.int
     def __init__(
         self,
         *,
@@ -585,10 +598,12 @@ class TrialCounts(_message.Message):
         infeasible: _builtins.int = ...,
         cancelled: _builtins.int = ...,
         cache_hits: _builtins.int = ...,
+        proxies_completed: _builtins.int = ...,
+        proxies_failed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_hits", b"cache_hits", "cancelled", b"cancelled", "completed", b"completed", "failed", b"failed", "infeasible", b"infeasible", "leased", b"leased", "ready", b"ready"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_hits", b"cache_hits", "cancelled", b"cancelled", "completed", b"completed", "failed", b"failed", "infeasible", b"infeasible", "leased", b"leased", "proxies_completed", b"proxies_completed", "proxies_failed", b"proxies_failed", "ready", b"ready"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -617,6 +632,7 @@ class Experiment(_message.Message):
     WINNER_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    PROXY_TRIALS_CHARGED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"projects/{project}/experiments/{experiment}"."""
     uid: _builtins.str
@@ -637,6 +653,8 @@ class Experiment(_message.Message):
     step: _builtins.int
     """Steps the engine has taken, and the last event's sequence number."""
     sequence: _builtins.int
+    proxy_trials_charged: _builtins.int
+    """Proxy trials that were made, against the budget's."""
     @_builtins.property
     def spec(self) -> Global___ExperimentSpec: ...
     @_builtins.property
@@ -671,10 +689,11 @@ class Experiment(_message.Message):
         winner: _builtins.str = ...,
         step: _builtins.int = ...,
         sequence: _builtins.int = ...,
+        proxy_trials_charged: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "degraded_time", b"degraded_time", "end_time", b"end_time", "spec", b"spec", "trials", b"trials", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "degraded_reason", b"degraded_reason", "degraded_time", b"degraded_time", "device_seconds_charged", b"device_seconds_charged", "end_time", b"end_time", "etag", b"etag", "name", b"name", "phase", b"phase", "sequence", b"sequence", "spec", b"spec", "spec_revision", b"spec_revision", "state", b"state", "state_reason", b"state_reason", "step", b"step", "trials", b"trials", "trials_charged", b"trials_charged", "uid", b"uid", "update_time", b"update_time", "winner", b"winner"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "degraded_reason", b"degraded_reason", "degraded_time", b"degraded_time", "device_seconds_charged", b"device_seconds_charged", "end_time", b"end_time", "etag", b"etag", "name", b"name", "phase", b"phase", "proxy_trials_charged", b"proxy_trials_charged", "sequence", b"sequence", "spec", b"spec", "spec_revision", b"spec_revision", "state", b"state", "state_reason", b"state_reason", "step", b"step", "trials", b"trials", "trials_charged", b"trials_charged", "uid", b"uid", "update_time", b"update_time", "winner", b"winner"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

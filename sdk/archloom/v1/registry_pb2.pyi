@@ -679,6 +679,7 @@ class EvaluatorDescription(_message.Message):
     EXPORTS_FIELD_NUMBER: _builtins.int
     FIDELITIES_FIELD_NUMBER: _builtins.int
     RECIPE_FIELD_NUMBER: _builtins.int
+    PROXIES_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """"train", "table"."""
     version: _builtins.str
@@ -695,7 +696,9 @@ class EvaluatorDescription(_message.Message):
 
     @_builtins.property
     def settings_schema(self) -> _struct_pb2.Struct:
-        """JSON Schema (2020-12), with defaults. A setting that names a file has "format": "path"; no results are cached with it."""
+        """JSON Schema (2020-12), with defaults. A setting that names a file has "format": "path"; no results are cached with it.
+        The names in a setting that has "format": "proxies", an object, are proxies that it offers then.
+        """
 
     @_builtins.property
     def exports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -704,6 +707,10 @@ class EvaluatorDescription(_message.Message):
     @_builtins.property
     def fidelities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fields of Fidelity that mean something to it ("epochs", "data_fraction"). Empty: every field."""
+
+    @_builtins.property
+    def proxies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Training-free scores it computes whatever its settings are ("synflow"). RegisterEvaluatorRequest.proxies says what they are."""
 
     def __init__(
         self,
@@ -718,10 +725,11 @@ class EvaluatorDescription(_message.Message):
         exports: _abc.Iterable[_builtins.str] | None = ...,
         fidelities: _abc.Iterable[_builtins.str] | None = ...,
         recipe: _builtins.bool = ...,
+        proxies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings_schema", b"settings_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "exports", b"exports", "fidelities", b"fidelities", "kind", b"kind", "metrics", b"metrics", "recipe", b"recipe", "settings_schema", b"settings_schema", "summary", b"summary", "task_kinds", b"task_kinds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "exports", b"exports", "fidelities", b"fidelities", "kind", b"kind", "metrics", b"metrics", "proxies", b"proxies", "recipe", b"recipe", "settings_schema", b"settings_schema", "summary", b"summary", "task_kinds", b"task_kinds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,7 +119,7 @@ class StrategyDescription(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     SETTINGS_SCHEMA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"regularized-evolution"."""
+    """"evolution"."""
     version: _builtins.str
     build: _builtins.str
     """Identifies the code; replay promises equal answers for an equal build on an equal platform."""
@@ -198,12 +198,15 @@ class SearchSpec(_message.Message):
     FIDELITY_FIELD_NUMBER: _builtins.int
     TRIALS_FIELD_NUMBER: _builtins.int
     PARALLELISM_FIELD_NUMBER: _builtins.int
+    PROXY_TRIALS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Grows with each update of the experiment's spec."""
     space_digest: _builtins.str
     trials: _builtins.int
     """Trials the strategy may spend in all, controls taken off."""
     parallelism: _builtins.int
+    proxy_trials: _builtins.int
+    """Proxy trials it may ask for in all, beside them."""
     @_builtins.property
     def objectives(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Objective]: ...
     @_builtins.property
@@ -228,10 +231,11 @@ class SearchSpec(_message.Message):
         fidelity: _common_pb2.Fidelity | None = ...,
         trials: _builtins.int = ...,
         parallelism: _builtins.int = ...,
+        proxy_trials: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fidelity", b"fidelity", "settings", b"settings", "space", b"space"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "fidelity", b"fidelity", "objectives", b"objectives", "parallelism", b"parallelism", "revision", b"revision", "settings", b"settings", "space", b"space", "space_digest", b"space_digest", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraints", b"constraints", "fidelity", b"fidelity", "objectives", b"objectives", "parallelism", b"parallelism", "proxy_trials", b"proxy_trials", "revision", b"revision", "settings", b"settings", "space", b"space", "space_digest", b"space_digest", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
