@@ -19,7 +19,7 @@ from archloom_local.redis import Redis
 
 BUILT_IN_STRATEGIES = {
     "random": "archloom_strategies.random_search:RandomSearch",
-    "regularized-evolution": "archloom_strategies.regularized_evolution:RegularizedEvolution",
+    "evolution": "archloom_strategies.evolution.strategy:Evolution",
 }
 _HOST = "127.0.0.1"
 

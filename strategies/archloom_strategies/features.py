@@ -29,6 +29,8 @@ from archloom.space import Architecture, Graph, Space
 from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
+from archloom_strategies.networks import networks_of
+
 Row = NDArray[np.float32] | NDArray[np.uint8]
 
 BLOCKS = ("decisions", "paths", "neighborhoods", "sizes")
@@ -99,8 +101,7 @@ def encode(
 ) -> Encoded:
     """``networks`` are known ones, whose blocks need not be made again."""
     graph = space.graph(architecture)
-    recipe = repr(sorted(space.recipe(architecture).items()))
-    network = f"{graph.hash}/{sha256(recipe.encode()).hexdigest()[:16]}" if recipe != "[]" else graph.hash
+    network = networks_of(space).name(architecture, graph)
     decisions = np.array(space.encode(architecture), np.float32)
     known = (networks or {}).get(network)
     rows = known.rows[1:] if known else (_paths(graph), _neighborhoods(graph), _sizes(graph))

@@ -39,7 +39,7 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "not a number": ({"constraints": ["parameters <= nan"]}, "constraints[0]"),
     "unknown strategy": ({"strategy": {"name": "regularised-evolution"}}, "strategy.name"),
     "unknown setting": (
-        {"strategy": {"name": "regularized-evolution", "settings": {"populaton": 3}}},
+        {"strategy": {"name": "evolution", "settings": {"populaton": 3}}},
         "strategy.settings.populaton",
     ),
     "unknown data set": ({"task": {"kind": "classification", "dataset": "digit"}}, "task.dataset"),

@@ -18,7 +18,7 @@ def test_the_pages_count_a_search(stack: LocalStack, client: Client, table: Path
     made = total(stack, "controller", "archloom_trials_proposed_total")
     finished = total(stack, "controller", "archloom_trials_finished_total")
     evaluated = total(stack, "worker", "archloom_evaluator_trials_finished_total", evaluator="table")
-    proposed = total(stack, "strategy", "archloom_strategy_proposals_total", strategy="regularized-evolution")
+    proposed = total(stack, "strategy", "archloom_strategy_proposals_total", strategy="evolution")
     spec = table_search(table, budget={"trials": 50}, control={"share": 0.2}, seed=6)
     name = client.experiments.create(spec).name
     ended(client, name)

@@ -101,8 +101,8 @@ def run_one(stack: LocalStack, table: Path, fault: str, seed: int) -> None:
             table,
             name=f"{fault} {seed}",
             strategy={
-                "name": "slow-evolution" if fault == "kill-strategy" else "regularized-evolution",
-                "settings": {"population": 20, "sample": 5},
+                "name": "slow-evolution" if fault == "kill-strategy" else "evolution",
+                "settings": {"kind": "regularized", "population": 20, "sample": 5},
             },
             evaluator={
                 "kind": "table",
@@ -157,7 +157,7 @@ def fault_settings(data_root: Path) -> StackSettings:
         environment={"PYTHONPATH": f"{here}{os.pathsep}{before}" if before else here},
         strategies={
             "random": "archloom_strategies.random_search:RandomSearch",
-            "regularized-evolution": "archloom_strategies.regularized_evolution:RegularizedEvolution",
+            "evolution": "archloom_strategies.evolution.strategy:Evolution",
             "slow-evolution": "slow_evolution:SlowEvolution",
         },
     )

@@ -23,7 +23,7 @@ def sample_messages(
             "space": "nasbench201",
             "objectives": [{"maximize": "val_accuracy"}, {"minimize": "parameters"}],
             "constraints": ["parameters <= 2000000"],
-            "strategy": {"name": "regularized-evolution", "settings": {"population": 6}},
+            "strategy": {"name": "evolution", "settings": {"kind": "regularized", "population": 6}},
             "budget": {"trials": 16},
             "control": {"share": 0.25},
             "finalists": {"count": 2, "seeds": 2, "exports": ["onnx"]},

@@ -19,7 +19,7 @@ def table_search(table: Path, **changes: Any) -> ExperimentSpec:
         "task": {"kind": "classification", "dataset": "table"},
         "space": "nasbench201",
         "objectives": [{"maximize": "val_accuracy"}],
-        "strategy": {"name": "regularized-evolution", "settings": {"population": 20, "sample": 5}},
+        "strategy": {"name": "evolution", "settings": {"kind": "regularized", "population": 20, "sample": 5}},
         "evaluator": {"kind": "table", "settings": table_settings(table)},
         "budget": {"trials": 60},
         "parallelism": 16,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from archloom.strategy import ProposeResult
-from archloom_strategies.regularized_evolution import Population, RegularizedEvolution, Request
+from archloom_strategies.evolution.strategy import Evolution, Population, Request
 
 
-class SlowEvolution(RegularizedEvolution):
+class SlowEvolution(Evolution):
     name = "slow-evolution"
 
     def propose(self, request: Request) -> ProposeResult[Population]:

@@ -26,7 +26,7 @@ from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import StrategyServer
 from archloom.tables import Key, arch_keys, decision_keys
 from archloom_strategies.random_search import RandomSearch
-from archloom_strategies.regularized_evolution import RegularizedEvolution
+from archloom_strategies.evolution.strategy import Evolution
 from pydantic import BaseModel
 
 SPACE = load_preset("nasbench201")
@@ -162,7 +162,7 @@ def test_a_cell_without_a_row_has_no_score_and_an_unknown_proxy_is_refused() -> 
     assert run_one(scripted([0, 1], ("synflow", "zen")), bench).repeats == 2
 
 
-@pytest.mark.parametrize("kind", [RandomSearch, RegularizedEvolution])
+@pytest.mark.parametrize("kind", [RandomSearch, Evolution])
 def test_in_flight_trials_end_in_an_order_of_the_seed(kind: type[Strategy[Any, Any]]) -> None:
     bench = benchmark(parallel=8, queries=40)
     runs = [run_one(StrategyRuntime(kind()), bench, seed) for seed in (3, 3, 4)]
@@ -176,7 +176,7 @@ def test_never_more_than_the_queries_are_asked() -> None:
 
 def test_settings_are_checked_first() -> None:
     with pytest.raises(InvalidInput, match="did you mean 'population'"):
-        list(run_seeds(StrategyRuntime(RegularizedEvolution()), benchmark(), {"populatoin": 3}, [1]))
+        list(run_seeds(StrategyRuntime(Evolution()), benchmark(), {"populatoin": 3}, [1]))
 
 
 def test_what_was_not_found_counts_as_one_more() -> None:
@@ -275,9 +275,9 @@ def test_the_report_may_stand_in_another_file(table: Path, capsys: pytest.Captur
 
 def test_a_running_plugin_is_measured_at_its_address(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--queries", "12", "--seeds", "1", "--json", "--settings", '{"population": 4}')
-    assert main(command(table, *arguments, "--strategy", "regularized-evolution")) == 0
+    assert main(command(table, *arguments, "--strategy", "evolution")) == 0
     installed = lines(capsys)
-    with StrategyServer(StrategyRuntime(RegularizedEvolution())) as server:
+    with StrategyServer(StrategyRuntime(Evolution())) as server:
         assert main(command(table, *arguments, "--strategy", server.address)) == 0
     assert lines(capsys) == installed
 
@@ -435,7 +435,7 @@ def test_several_metrics_from_several_tables_beside_random(
     rows = [f"{key[0]},{rng.random() + 1:.4f}" for key in every_value()]
     other.write_text("\n".join(["arch,latency_ms", *rows]) + "\n")
     arguments = ["--table", str(other), "--metric", "latency_ms", "--queries", "30", "--seeds", "2"]
-    arguments += ["--strategy", "regularized-evolution"]
+    arguments += ["--strategy", "evolution"]
     assert main(command(table, *arguments, "--json")) == 0
     *seeds, total = lines(capsys)
     assert [line["seed"] for line in seeds] == [1000, 1001]

@@ -226,7 +226,7 @@ def test_one_of_each_reads_and_parses(capfd: pytest.CaptureFixture[str]) -> None
     assert main(["experiments", "get", "sample"]) == 0
     assert "15 completed" in capfd.readouterr().out
     assert main(["experiments", "get", "sample", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["spec"]["strategy"]["name"] == "regularized-evolution"
+    assert json.loads(capfd.readouterr().out)["spec"]["strategy"]["name"] == "evolution"
     assert main(["trials", "get", "sample", "1"]) == 0
     text = capfd.readouterr().out
     assert "stage.cell.node" in text

@@ -48,7 +48,7 @@ def test_a_class_or_an_object_of_the_working_directory(module: str) -> None:
 
 
 def test_an_installed_strategy_by_name() -> None:
-    assert {"random", "regularized-evolution"} <= set(installed_strategies())
+    assert {"random", "evolution"} <= set(installed_strategies())
     assert load_strategy("random").name == "random"
 
 
@@ -73,7 +73,7 @@ def test_a_wrong_name_is_one_sentence(module: str, target: str, sentence: str) -
 
 
 def test_an_unknown_name_has_near_matches() -> None:
-    with pytest.raises(InvalidInput, match="did you mean 'regularized-evolution'"):
+    with pytest.raises(InvalidInput, match="did you mean 'evolution'"):
         load_strategy("regularised-evolution")
 
 

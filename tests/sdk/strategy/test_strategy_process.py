@@ -47,9 +47,9 @@ def address_of(process: subprocess.Popen[str]) -> str:
 
 
 def test_it_serves_until_it_is_told_to_stop(start: Start) -> None:
-    process = start("regularized-evolution", "--listen", "127.0.0.1:0")
+    process = start("evolution", "--listen", "127.0.0.1:0")
     with RemotePlugin(address_of(process)) as plugin:
-        assert plugin.describe().name == "regularized-evolution"
+        assert plugin.describe().name == "evolution"
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
@@ -80,7 +80,7 @@ def test_killed_in_the_middle_of_a_search_nothing_is_lost(start: Start) -> None:
     spec = SearchSpec(
         space=load_preset("nasbench201"), objectives=(Objective("val_accuracy"),), trials=40, parallelism=4
     )
-    process = start("regularized-evolution", "--listen", "127.0.0.1:0")
+    process = start("evolution", "--listen", "127.0.0.1:0")
     settings = {"population": 10}
     with RemotePlugin(address_of(process)) as plugin:
         lived = Session(plugin, spec, settings)
@@ -102,7 +102,7 @@ def test_killed_in_the_middle_of_a_search_nothing_is_lost(start: Start) -> None:
                 with pytest.raises(Unavailable):
                     self.plugin.propose(request)
                 self.plugin.close()
-                self.process = start("regularized-evolution", "--listen", "127.0.0.1:0")
+                self.process = start("evolution", "--listen", "127.0.0.1:0")
                 self.plugin = RemotePlugin(address_of(self.process))
             return self.plugin.propose(request)
 

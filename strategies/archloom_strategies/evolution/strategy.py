@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from archloom.space import Architecture, SpaceError
 from archloom.strategy import (
@@ -24,6 +24,7 @@ from archloom.strategy import (
 from pydantic import BaseModel, ConfigDict, Field
 
 from archloom_strategies.enumeration import members_of
+from archloom_strategies.networks import network_of
 from archloom_strategies.recent import Recent
 from archloom_strategies.selection import winner
 
@@ -33,13 +34,16 @@ TRIES = 24
 STEPS = 3
 #: Refusals in a row after which mutations give way to other sources: the neighbourhood is used up.
 STUCK = 100
-#: Proposals that are remembered, so that they are not made again.
-MEMORY = 1_000
+#: Networks that are remembered, so that they are not proposed again.
+MEMORY = 4_096
 
 
 class EvolutionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["auto", "regularized"] = Field(
+        "auto", description="The algorithm; auto takes the one that suits the search."
+    )
     population: int | None = Field(
         None, ge=1, le=10_000, description="Members; null takes a number that suits the budget."
     )
@@ -85,7 +89,7 @@ class Population(BaseModel):
 Request = ProposeRequest[EvolutionSettings, Population]
 
 
-class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
+class Evolution(Strategy[EvolutionSettings, Population]):
     """The first members are random; then each child is one mutation of the winner of a tournament, and the
     oldest member goes.
 
@@ -97,13 +101,13 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
       it misses (Deb's rules), so that a search which begins outside the limits finds its way in.
     - With several objectives a tournament is won by the least crowded of its non-dominated members; the
       paper has one objective.
-    - A child that was among the last 1,000 proposals is drawn anew, after eight tries by two mutations and
+    - A child whose network was among the last 4,096 is drawn anew, after eight tries by two mutations and
       after sixteen by three: the paper evaluates it again, the controller would refuse it. Where that
       brings nothing new, or the controller refuses 100 in a row, random draws take the place of mutations,
       and in a small space the list of what it holds, until all of it was proposed.
     """
 
-    name = "regularized-evolution"
+    name = "evolution"
     version = "1"
     summary = "Ageing evolution (Real et al. 2019): tournaments, one mutation, the oldest goes."
     capabilities = Capabilities(max_objectives=0, constraints=True)
@@ -121,8 +125,10 @@ class RegularizedEvolution(Strategy[EvolutionSettings, Population]):
             elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
                 herd.join(event, request.spec)
         recent = Recent(before.recent, MEMORY)
-        for event in request.of_kind(ObservationKind.ENQUEUED, ObservationKind.FINISHED):
-            recent.add(event.architecture)
+        for event in request.of_kind(
+            ObservationKind.ENQUEUED, ObservationKind.FINISHED, ObservationKind.INFEASIBLE
+        ):
+            recent.add(network_of(request, event.architecture))
         children, swept = _children(request, herd, recent, made, refused, before.swept)
         members = members_of(request)
         done = request.count > 0 and not children and members is not None and swept == len(members)
@@ -216,9 +222,11 @@ def _children(
     for _ in range(request.count):
         young = max(made + len(children), len(herd.members)) < herd.size
         candidates = _bred(request, herd, young=young, stuck=refused >= STUCK)
-        child = next((each for each in candidates if recent.add(each.architecture)), None)
+        child = next(
+            (each for each in candidates if recent.add(network_of(request, each.architecture))), None
+        )
         while child is None and members is not None and swept < len(members):
-            if recent.add(members[swept]):
+            if recent.add(network_of(request, members[swept])):
                 child = Proposal(members[swept], note="listed")
             swept += 1
         if child is not None:
