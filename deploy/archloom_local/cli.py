@@ -53,6 +53,10 @@ def up(
         list[Path] | None,
         typer.Option(help="A folder that data sets and tables may be read from; repeatable."),
     ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="An installed strategy to serve; repeatable. All of them, if none is named."),
+    ] = None,
     lease_seconds: Annotated[float, typer.Option(min=0.5, help="A silent worker loses its trials.")] = 30.0,
     foreground: Annotated[bool, typer.Option(help="Stay, until Ctrl-C.")] = False,
 ) -> None:
@@ -61,6 +65,7 @@ def up(
     for root in roots:
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is not a folder.", param_hint="--data-root")
+    strategies = _strategies(strategy or [])
     with _one_sentence():
         from archloom_local import daemon
         from archloom_local.stack import StackSettings
@@ -73,6 +78,7 @@ def up(
                 port=port,
                 lease_seconds=lease_seconds,
                 data_roots=roots,
+                strategies={name: name for name in strategies},
                 monitor=True,
             )
             daemon.run(folder, settings, _tell)
@@ -81,10 +87,25 @@ def up(
         if running is None:
             arguments = [f"--workers={workers}", f"--replicas={replicas}", f"--port={port}"]
             arguments += [f"--lease-seconds={lease_seconds}", *(f"--data-root={root}" for root in roots)]
+            arguments += [f"--strategy={name}" for name in strategies]
             running = daemon.start(folder, arguments, _tell)
         else:
             _tell(f"It runs already, at {running.server}.")
     print(f"ARCHLOOM_SERVER={running.server}")
+
+
+def _strategies(named: list[str]) -> list[str]:
+    """Those that are to be served; BadParameter where one of them is not installed."""
+    from archloom.strategy.load import installed_strategies
+
+    installed = sorted(installed_strategies())
+    for name in named:
+        if name not in installed:
+            raise typer.BadParameter(
+                f"no strategy {name!r} is installed; there are {', '.join(installed)}.",
+                param_hint="--strategy",
+            )
+    return named or installed
 
 
 @app.command()

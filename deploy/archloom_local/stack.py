@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from archloom.strategy.load import installed_strategies
+
 from archloom_local import health
 from archloom_local.errors import LocalError
 from archloom_local.mongod import Mongod
@@ -17,10 +19,6 @@ from archloom_local.process import Process, free_port, port_is_taken
 from archloom_local.prometheus import find_prometheus, prometheus
 from archloom_local.redis import Redis
 
-BUILT_IN_STRATEGIES = {
-    "random": "archloom_strategies.random_search:RandomSearch",
-    "evolution": "archloom_strategies.evolution.strategy:Evolution",
-}
 _HOST = "127.0.0.1"
 
 
@@ -29,13 +27,16 @@ class StackSettings:
     """What runs, and how.
 
     ``port`` is the first controller's, 0 for any free one. ``strategies`` maps a process's name to its
-    ``module:Class``. ``data_roots`` are the folders that data sets and tables may be read from.
+    ``module:Class``, or to the name of an installed one; by default all that are installed. ``data_roots``
+    are the folders that data sets and tables may be read from.
     """
 
     replicas: int = 1
     workers: int = 2
     port: int = 0
-    strategies: Mapping[str, str] = field(default_factory=lambda: dict(BUILT_IN_STRATEGIES))
+    strategies: Mapping[str, str] = field(
+        default_factory=lambda: {name: name for name in installed_strategies()}
+    )
     lease_seconds: float = 30.0
     data_roots: Sequence[Path] = ()
     device_class: str = "cpu"
