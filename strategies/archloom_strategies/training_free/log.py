@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +11,17 @@ from typing import Any
 from archloom.space import Architecture
 from archloom.strategy import Observation, ObservationKind, ProposeRequest, SearchSpec
 
-#: Refusals in a row after which no more is asked: the limit of proxy trials is spent.
-SPENT = 3
+#: Refusals of a set of scores, none accepted, by which it counts as not offered: one alone may be for the
+#: architecture's sake.
+NEVER = 3
+#: Refusals in a row of a set that is offered, after which the limit of proxy trials counts as spent.
+SPENT = 8
 #: Proxy trials that end without any score after which no more is asked.
 FRUITLESS = 32
 
 _ENDED = frozenset(
     {
+        ObservationKind.REFUSED,
         ObservationKind.FINISHED,
         ObservationKind.INFEASIBLE,
         ObservationKind.FAILED,
@@ -88,16 +93,17 @@ def read_scores(request: ProposeRequest[Any, Any]) -> ScoreLog:
 def gather_scores(events: Iterable[Observation], spec: SearchSpec) -> ScoreLog:
     pool: dict[str, Scored] = {}
     accepted: set[tuple[str, ...]] = set()
-    refused: set[tuple[str, ...]] = set()
+    refused: Counter[tuple[str, ...]] = Counter()
     refusals = 0
     for event in events:
         names = event.fidelity.proxies
         if not names or event.kind is ObservationKind.MEASURED:
             continue
         if event.kind is ObservationKind.REFUSED:
-            refused.add(names)
-            refusals += names in accepted
-            continue
+            refused[names] += 1
+            if names not in accepted:
+                continue
+            refusals += 1
         if event.kind is ObservationKind.ACCEPTED:
             accepted.add(names)
             refusals = 0
@@ -107,7 +113,8 @@ def gather_scores(events: Iterable[Observation], spec: SearchSpec) -> ScoreLog:
             scored.ended = True
             scored.values |= {name: value for name, value in event.metrics.items() if math.isfinite(value)}
             scored.violation = max(scored.violation, _finite(spec.violation(event)))
-    return ScoreLog(pool, frozenset(accepted), frozenset(refused - accepted), refusals)
+    never = {names for names, times in refused.items() if times >= NEVER and names not in accepted}
+    return ScoreLog(pool, frozenset(accepted), frozenset(never), refusals)
 
 
 def _finite(violation: float) -> float:

@@ -59,7 +59,7 @@ class TrainingFreeSettings(BaseModel):
         None,
         ge=2,
         le=MOST,
-        description="Architectures that are scored; null takes 5 for each trial of the budget, 100 to 500.",
+        description="Architectures that are scored; null takes 10 for each trial of the budget, 100 to 500.",
     )
     warm_start: int | None = Field(
         None,
@@ -238,7 +238,7 @@ class _Step:
 
 
 def pool_size(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
-    return settings.pool or max(100, min(500, 5 * spec.trials))
+    return settings.pool or max(100, min(500, 10 * spec.trials))
 
 
 def _proxy(architecture: Architecture, names: tuple[str, ...]) -> Proposal:
