@@ -111,6 +111,8 @@ class EvaluatorInfo:
     fidelities: tuple[str, ...] = ()
     #: Whether a space's recipe decides settings by their names.
     recipe: bool = False
+    #: Training-free scores it computes, whatever its settings are.
+    proxies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,24 @@ def fidelities(spec: experiment_pb2.ExperimentSpec, evaluator: EvaluatorInfo) ->
         )
         for where, fidelity in asked
         for field, _ in fidelity.ListFields()
-        if field.name not in evaluator.fidelities
+        if field.name not in evaluator.fidelities and field.name != "proxies"
     ]
+
+
+def proxies(evaluator: EvaluatorInfo | None, settings: Struct) -> frozenset[str]:
+    """The training-free scores that the evaluator offers, whatever its settings are, and those named by a
+    setting that its schema gives the format "proxies".
+    """
+    if evaluator is None:
+        return frozenset()
+    known = evaluator.settings_schema.get("properties", {})
+    named = [
+        name
+        for setting, value in MessageToDict(settings).items()
+        if isinstance(value, dict) and known.get(setting, {}).get("format") == "proxies"
+        for name in value
+    ]
+    return frozenset({*evaluator.proxies, *named})
 
 
 def recipe(space: Space, evaluator: EvaluatorInfo) -> list[Violation]:

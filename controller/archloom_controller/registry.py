@@ -164,6 +164,7 @@ def _evaluator(description: registry_pb2.EvaluatorDescription, device_class: str
         exports=tuple(description.exports),
         fidelities=tuple(description.fidelities),
         recipe=description.recipe,
+        proxies=tuple(description.proxies),
     )
 
 

@@ -28,6 +28,9 @@ from archloom_controller.settings_schema import schema_faults
 DEFAULT_CONTROL_SHARE = 0.1
 DEFAULT_PARALLELISM = 1
 MAX_TRIALS_AT_ONCE = 100_000
+#: Proxy trials for each trial of the budget, when the spec says nothing of them.
+DEFAULT_PROXY_TRIALS = 100
+MAX_PROXY_TRIALS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ def fill_defaults(spec: experiment_pb2.ExperimentSpec) -> None:
         spec.control.share = DEFAULT_CONTROL_SHARE
     if not spec.control.sampling:
         spec.control.sampling = experiment_pb2.SAMPLING_UNIFORM_DECISIONS
+    if not spec.budget.HasField("proxy_trials"):
+        spec.budget.proxy_trials = min(DEFAULT_PROXY_TRIALS * spec.budget.trials, MAX_PROXY_TRIALS)
     if not spec.parallelism:
         spec.parallelism = DEFAULT_PARALLELISM
     if not spec.evaluator.device_class:
@@ -203,8 +208,9 @@ def amounts(spec: experiment_pb2.ExperimentSpec) -> list[Violation]:
 
 
 def _fidelity(name: str, fidelity: common_pb2.Fidelity) -> list[Violation]:
-    if fidelity.proxies and fidelity.epochs:
-        return [Violation(f"{name}.proxies", "exclude epochs: a proxy trains nothing")]
+    if fidelity.proxies:
+        message = "are asked for by strategies, in proxy trials of their own: a whole trial is evaluated"
+        return [Violation(f"{name}.proxies", message)]
     return []
 
 
@@ -270,5 +276,6 @@ def search_spec(
         settings=strategy.settings,
         fidelity=spec.fidelity,
         trials=max(0, spec.budget.trials - int(spec.control.share * spec.budget.trials + 0.5)),
+        proxy_trials=spec.budget.proxy_trials,
         parallelism=spec.parallelism,
     )

@@ -15,7 +15,8 @@ from archloom.v1.experiment_pb2 import EventKind
 from archloom.v1.trial_pb2 import TrialRole, TrialState
 
 from archloom_controller.convert import TOLD_ROLES, trial_message
-from archloom_controller.engine.frame import SEARCH_ROLES, Frame
+from archloom_controller.engine.accounts import Accounts
+from archloom_controller.engine.frame import SEARCH_ROLES, Frame, proxies_of
 from archloom_controller.engine.front import extend
 from archloom_controller.engine.vetting import Vetted
 from archloom_controller.store.layout import (
@@ -45,13 +46,12 @@ _CHARGED = {
 }
 
 
-class Draft:
+class Draft(Accounts):
     def __init__(self, frame: Frame, experiment: Document, max_attempts: int, stall_seconds: float) -> None:
-        self.frame = frame
+        super().__init__(frame, dict(experiment["counters"]))
         self.experiment = experiment
         self._max_attempts = frame.spec.trial.max_attempts or max_attempts
         self._stall_seconds = stall_seconds
-        self.counters: dict[str, Any] = dict(experiment["counters"])
         self.front: list[tuple[int, tuple[float, ...]]] = [
             (number, tuple(values)) for number, values in experiment["front"]
         ]
@@ -156,6 +156,8 @@ class Draft:
         kind, counter = _END_EVENT[row["state"]]
         self.about(row, kind)
         self.ends.append(row)
+        if proxies_of(row["fidelity"]):
+            counter = "scored" if row["state"] == COMPLETED else "unscored"
         self.counters[counter] += 1
         self.counters["live"] -= 1
         if row["role"] in SEARCH_ROLES:
@@ -178,7 +180,7 @@ class Draft:
             copied = ("state", "metrics", "score", "device_seconds", "checkpoint")
             fields: Document = {name: leader[name] for name in copied if name in leader}
             fields |= {"cache_hit": True, "end_time": self.write.now}
-            self.counters["cache_hits"] += 1
+            self._count_hit(follower)
             self.end({**follower, **fields})
             self.write.joined.append((follower["_id"], {"$set": fields, "$unset": {"leader": ""}}))
         else:
@@ -186,36 +188,12 @@ class Draft:
             self.ready += 1
             self.write.joined.append((follower["_id"], {"$set": fields, "$unset": {"leader": ""}}))
 
+    def _count_hit(self, row: Document) -> None:
+        """What a proxy trial would have cost is not worth telling."""
+        if not proxies_of(row["fidelity"]):
+            self.counters["cache_hits"] += 1
+
     # What is made
-
-    @property
-    def room(self) -> int:
-        """How many trials may still be ready or running."""
-        return int(self.frame.spec.parallelism - self.counters["live"])
-
-    def affordable(self, wanted: int) -> int:
-        """How many search trials the device-second budget still covers."""
-        budget = self.frame.spec.budget.device_seconds
-        if not budget:
-            return wanted
-        free = budget - self.counters["seconds"] - self.counters["reserved"]
-        return min(wanted, int(free / self.frame.max_seconds + 1e-9))
-
-    def searched(self) -> int:
-        return int(self.counters["search"] + self.counters["user"])
-
-    def searches_left(self) -> int:
-        """How many trials the strategy and users may still have."""
-        return self.affordable(min(self.frame.search_trials - self.searched(), self._unspent()))
-
-    def controls_left(self) -> int:
-        """How many controls are due beside what was searched."""
-        due = self.frame.controls_due(self.searched()) - int(self.counters["control"])
-        return self.affordable(min(due, self._unspent()))
-
-    def _unspent(self) -> int:
-        """A budget that was lowered may leave either side less than its share."""
-        return int(self.frame.spec.budget.trials - self.searched() - self.counters["control"])
 
     def repeat_keys(self) -> set[str]:
         """Of what this step makes: the store does not know them yet."""
@@ -259,7 +237,9 @@ class Draft:
             self._made.setdefault(row["cache_key"], row)
         self.counters["live"] += 1
         self.counters["reserved"] += row["reserved"]
-        if role in _CHARGED:
+        if proxies_of(row["fidelity"]):
+            self.counters["proxies"] += 1
+        elif role in _CHARGED:
             self.counters[_CHARGED[role]] += 1
         self._place(row, known)
         self.write.created.append(row)
@@ -276,6 +256,8 @@ class Draft:
     ) -> Document:
         number = self.next_trial
         self.next_trial += 1
+        fidelity = self.frame.full_fidelity if fidelity is None else fidelity
+        scored = bool(proxies_of(fidelity))
         return {
             "_id": trial_id(self.frame.uid, number),
             "e": self.frame.uid,
@@ -285,12 +267,13 @@ class Draft:
             "role": int(role),
             "device_class": self.frame.spec.evaluator.device_class,
             "kind": self.frame.spec.evaluator.kind,
-            "batched": self.frame.batched,
+            "batched": self.frame.batched or scored,
+            "scored": scored,
             "needs": self.frame.needs,
             "priority": self.experiment["priority"],
             "arch": vetted.architecture,
             "graph": vetted.graph,
-            "fidelity": self.frame.full_fidelity if fidelity is None else fidelity,
+            "fidelity": fidelity,
             "seed": seed,
             "attempt": 0,
             "spent": 0,
@@ -328,7 +311,7 @@ class Draft:
             row["cache_hit"] = True
             if "checkpoint" in known:  # a promotion goes on from it
                 row["checkpoint"] = known["checkpoint"]
-            self.counters["cache_hits"] += 1
+            self._count_hit(row)
             self.end(row)
             return
         if known is not None:
@@ -340,7 +323,7 @@ class Draft:
 
     def answer(self, row: Document, metrics: dict[str, float], device_seconds: float) -> None:
         """Give a new trial a result that is known already."""
-        judgement = self.frame.judge(metrics, row["role"])
+        judgement = self.frame.judge(metrics, row["role"], row["fidelity"])
         row |= {
             "state": judgement.state,
             "metrics": dict(metrics),

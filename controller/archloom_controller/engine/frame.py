@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from archloom.resources import ExperimentName
 from archloom.space import Space
 from archloom.v1 import evaluation_pb2, experiment_pb2, strategy_pb2
-from archloom.v1.common_pb2 import Comparison, FailureReason, Goal
+from archloom.v1.common_pb2 import Comparison, FailureReason, Fidelity, Goal
 from archloom.v1.trial_pb2 import TrialRole
 from google.protobuf.json_format import MessageToDict
 
@@ -120,6 +120,11 @@ class Frame:
         return self.spec.budget.trials - self.controls
 
     @property
+    def proxy_trials(self) -> int:
+        """Proxy trials that the strategy may have, beside its trials."""
+        return self.spec.budget.proxy_trials
+
+    @property
     def max_seconds(self) -> float:
         return seconds(self.spec.trial.max_duration)
 
@@ -133,12 +138,18 @@ class Frame:
             return self.controls
         return int(self.controls * searched / self.search_trials + 0.5)
 
-    def judge(self, metrics: dict[str, float], role: int) -> Judgement:
+    def judge(self, metrics: dict[str, float], role: int, fidelity: bytes) -> Judgement:
         """COMPLETED, INFEASIBLE or FAILED. Finalists' runs, tests and exports have passed the constraints
-        before.
+        before. Proxy trials have neither objectives nor limits: they end with what scores there are.
         """
         if role in _UNJUDGED:
             return Judgement(COMPLETED, None, ())
+        if proxies_of(fidelity):
+            if metrics:
+                return Judgement(COMPLETED, None, ())
+            message = "the evaluator reported no score"
+            failure = {"reason": int(FailureReason.FAILURE_REASON_INTERNAL), "message": message}
+            return Judgement(FAILED, failure, ())
         missing = [name for name, _ in self.signs if name not in metrics]
         if role in SEARCH_ROLES:
             missing += [limit.metric for limit in self.spec.constraints if limit.metric not in metrics]
@@ -218,8 +229,15 @@ class Frame:
             settings=strategy.settings,
             fidelity=self.spec.fidelity,
             trials=self.search_trials,
+            proxy_trials=self.proxy_trials,
             parallelism=self.spec.parallelism,
         )
+
+
+@lru_cache(maxsize=1024)
+def proxies_of(fidelity: bytes) -> tuple[str, ...]:
+    """The scores that a trial of this fidelity computes; empty where it is evaluated."""
+    return tuple(Fidelity.FromString(fidelity).proxies)
 
 
 def digest(parts: list[object]) -> str:

@@ -304,8 +304,8 @@ class Owner:
 def count_step(parts: Parts, draft: Draft) -> None:
     """The step's share of the metrics."""
     metrics = parts.metrics
-    for role, count in Counter(row["role"] for row in draft.write.created).items():
-        metrics.trials_proposed(_role_name(role), count)
+    for role, count in Counter(map(_role_name, draft.write.created)).items():
+        metrics.trials_proposed(role, count)
     ends = [row for row in draft.ends if row["state"] != CANCELLED]
     hits = sum(bool(row.get("cache_hit")) for row in ends)
     if hits:
@@ -313,15 +313,17 @@ def count_step(parts: Parts, draft: Draft) -> None:
     failed = [row["failure"]["reason"] for row in ends if row.get("failure")]
     for reason, count in Counter(failed).items():
         metrics.trials_failed(reason_name(reason), count)
-    finished = [row["role"] for row in ends if not row.get("failure")]
+    finished = [_role_name(row) for row in ends if not row.get("failure")]
     for role, count in Counter(finished).items():
-        metrics.trials_finished(_role_name(role), count)
+        metrics.trials_finished(role, count)
     for kind, count in Counter(event["kind"] for event in draft.write.events).items():
         metrics.events(EventKind.Name(kind).removeprefix("EVENT_KIND_").lower(), count)
 
 
-def _role_name(role: int) -> str:
-    return TrialRole.Name(TrialRole.ValueType(role)).removeprefix("TRIAL_ROLE_").lower()
+def _role_name(trial: Document) -> str:
+    if trial["scored"]:
+        return "proxy"
+    return TrialRole.Name(TrialRole.ValueType(trial["role"])).removeprefix("TRIAL_ROLE_").lower()
 
 
 def reason_name(reason: int) -> str:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archloom.v1 import architecture_pb2, strategy_pb2
+from archloom.v1 import architecture_pb2, common_pb2, strategy_pb2
 from archloom.v1.trial_pb2 import TrialRole
 
+from archloom_controller import offers
 from archloom_controller.engine.controls import Candidate
 from archloom_controller.engine.draft import Draft
 from archloom_controller.engine.parts import Parts
@@ -46,9 +47,10 @@ async def accept(
     sources = await parts.store.trials.many(
         draft.frame.uid, [each.proposal.resume_from for each in wanted if each.proposal.resume_from]
     )
+    offered = await _offered(parts, draft, wanted)
     refused = draft.experiment["refused"]
     for each in wanted:
-        kind, reason = _refusal(draft, each, repeated, sources)
+        kind, reason = _refusal(draft, each, repeated, sources, offered)
         if kind:
             parts.metrics.proposals_refused(kind)
             refused += 1
@@ -73,15 +75,33 @@ def _wanted(draft: Draft, ordinal: int, proposal: strategy_pb2.Proposal, vetted:
     fidelity = frame.full_fidelity
     if proposal.HasField("fidelity"):
         fidelity = proposal.fidelity.SerializeToString(deterministic=True)
-    key = frame.repeat_key("search", vetted.key or f"{draft.step}/{ordinal}", fidelity)
+    alike = _sorted(proposal.fidelity) if proposal.fidelity.proxies else fidelity
+    key = frame.repeat_key("search", vetted.key or f"{draft.step}/{ordinal}", alike)
     # What goes on from a checkpoint is not what its architecture alone gives.
     cacheable = not vetted.refusal and not proposal.resume_from
-    cache_key = frame.cache_key(list(vetted.identity), fidelity, frame.spec.seed) if cacheable else None
+    cache_key = frame.cache_key(list(vetted.identity), alike, frame.spec.seed) if cacheable else None
     return _Wanted(ordinal, proposal, vetted, fidelity, key, cache_key)
 
 
+def _sorted(fidelity: common_pb2.Fidelity) -> bytes:
+    """Equal for the same scores, in whatever order they are asked for."""
+    return common_pb2.Fidelity(proxies=sorted(set(fidelity.proxies))).SerializeToString(deterministic=True)
+
+
+async def _offered(parts: Parts, draft: Draft, wanted: Sequence[_Wanted]) -> frozenset[str]:
+    """The proxies that workers offer now; asked for only when a proposal wants some."""
+    if not any(each.proposal.fidelity.proxies for each in wanted):
+        return frozenset()
+    spec = draft.frame.spec.evaluator
+    return offers.proxies(await parts.registry.evaluator(spec.kind, spec.device_class), spec.settings)
+
+
 def _refusal(
-    draft: Draft, wanted: _Wanted, repeated: set[str], sources: dict[int, Document]
+    draft: Draft,
+    wanted: _Wanted,
+    repeated: set[str],
+    sources: dict[int, Document],
+    offered: frozenset[str],
 ) -> tuple[str, str]:
     """Why this proposal becomes no trial: one word and a sentence; empty when it does."""
     if wanted.proposal.WhichOneof("subject") != "architecture":
@@ -90,12 +110,33 @@ def _refusal(
         return wanted.vetted.refusal, wanted.vetted.reason
     if wanted.repeat_key in repeated:
         return "duplicate", "an equal architecture was tried at this fidelity"
+    if wanted.proposal.fidelity.proxies:
+        return _proxy_refusal(draft, wanted.proposal, offered)
     full = draft.frame.spec.fidelity.epochs
     if full and wanted.proposal.fidelity.epochs > full:
         return "invalid", f"{wanted.proposal.fidelity.epochs} epochs are more than the full fidelity's {full}"
     source = wanted.proposal.resume_from
     if source and (source not in sources or not sources[source].get("checkpoint")):
         return "invalid", f"trial {source} has no checkpoint to go on from"
+    if draft.affordable(1) < 1:
+        return "budget", "the budget of device seconds is spent"
+    return "", ""
+
+
+def _proxy_refusal(draft: Draft, proposal: strategy_pb2.Proposal, offered: frozenset[str]) -> tuple[str, str]:
+    """The same for one that asks for training-free scores."""
+    kind = draft.frame.spec.evaluator.kind
+    unknown = [name for name in proposal.fidelity.proxies if name not in offered]
+    if unknown:
+        known = ", ".join(sorted(offered)) or "none"
+        return "invalid", f"evaluator {kind!r} offers no proxy {unknown[0][:63]!r}; it offers {known}"
+    others = [field.name for field, _ in proposal.fidelity.ListFields() if field.name != "proxies"]
+    if proposal.resume_from:
+        others.append("resume_from")
+    if others:
+        return "invalid", f"a proxy trial trains nothing: leave out {' and '.join(others)}"
+    if draft.proxies_left() < 1:
+        return "budget", f"the budget of {draft.frame.proxy_trials:,} proxy trials is spent"
     if draft.affordable(1) < 1:
         return "budget", "the budget of device seconds is spent"
     return "", ""

@@ -202,7 +202,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         if result.HasField("checkpoint"):
             await self._known(result.attempt, [result.checkpoint], "results.checkpoint")
         metrics = metrics_of(result.metrics)
-        judgement = frame.judge(metrics, row["role"])
+        judgement = frame.judge(metrics, row["role"], row["fidelity"])
         fields: Document = {
             "state": judgement.state,
             "metrics": metrics,

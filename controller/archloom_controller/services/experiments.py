@@ -211,8 +211,8 @@ def new_experiment(name: ExperimentName, checked: Checked, replica: str, now: da
     """The document of a new experiment; the replica that makes it is its first owner."""
     state = ExperimentState.EXPERIMENT_STATE_RUNNING
     phase = ExperimentPhase.EXPERIMENT_PHASE_SEARCH
-    made = ("live", "search", "control", "user")
-    ended = ("completed", "failed", "infeasible", "cancelled", "cache_hits")
+    made = ("live", "search", "control", "user", "proxies")
+    ended = ("completed", "failed", "infeasible", "cancelled", "cache_hits", "scored", "unscored")
     return {
         "_id": secrets.token_hex(10),
         "project": name.project,

@@ -28,6 +28,7 @@ UPDATABLE = {
     "budget": True,
     "budget.trials": True,
     "budget.device_seconds": True,
+    "budget.proxy_trials": True,
     "parallelism": True,
     "priority": True,
     "labels": False,
@@ -227,11 +228,16 @@ def _copy(source: experiment_pb2.ExperimentSpec, target: experiment_pb2.Experime
         target.labels.clear()
         target.labels.update(source.labels)
     elif path == "budget":
+        proxy_trials = target.budget.proxy_trials
         target.budget.CopyFrom(source.budget)
+        if not source.budget.HasField("proxy_trials"):
+            target.budget.proxy_trials = proxy_trials
     elif path == "budget.trials":
         target.budget.trials = source.budget.trials
     elif path == "budget.device_seconds":
         target.budget.device_seconds = source.budget.device_seconds
+    elif path == "budget.proxy_trials":
+        target.budget.proxy_trials = source.budget.proxy_trials
     elif path == "parallelism":
         target.parallelism = source.parallelism
     elif path == "priority":
@@ -253,6 +259,9 @@ def _budget_faults(
     faults = []
     if spec.budget.trials < spent:
         faults.append(Violation("spec.budget.trials", f"is less than the {spent} trials that were made"))
+    if spec.budget.proxy_trials < counters["proxies"]:
+        message = f"is less than the {counters['proxies']} proxy trials that were made"
+        faults.append(Violation("spec.budget.proxy_trials", message))
     charged = counters["seconds"] + counters["reserved"]
     if 0 < spec.budget.device_seconds < charged:
         message = f"is less than the {charged:g} device seconds that are charged"

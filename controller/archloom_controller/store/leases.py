@@ -17,6 +17,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from archloom_controller.store.layout import FAILED, LEASED, READY, Document, owner_of
 
+#: Proxy trials in one lease: some seconds of work each, which other workers should not wait for.
+MAX_SCORED = 16
 #: Points kept of one trial's curve; later ones are dropped.
 MAX_CURVE = 10_000
 _QUEUE_ORDER = [("priority", DESCENDING), ("create_time", ASCENDING), ("_id", ASCENDING)]
@@ -107,8 +109,8 @@ class Leases:
 
         A trial that needs labels goes only to a worker that has all of them.
 
-        Trials that are not marked batched come one at a time. Racing callers share the queue's head between
-        them; one may get fewer than there are.
+        Trials that are not marked batched come one at a time, proxy trials up to MAX_SCORED at once. Racing
+        callers share the queue's head between them; one may get fewer than there are.
         """
         queue: Document = {"device_class": device_class, "state": READY, "held": False}
         wanted = sorted(kinds) or await self._trials.distinct("kind", queue)
@@ -116,11 +118,8 @@ class Leases:
             return []
         unmet = {"$elemMatch": {"$nin": label_texts(labels or {})}}
         suits = {"kind": {"$in": wanted}, "needs": {"$not": unmet}}
-        found = self._trials.find({**queue, **suits}, {"batched": 1})
-        head = [row async for row in found.sort(_QUEUE_ORDER).limit(limit)]
-        if head and not head[0]["batched"]:
-            head = head[:1]
-        chosen = [row["_id"] for row in head if row["batched"]] or [row["_id"] for row in head]
+        found = self._trials.find({**queue, **suits}, {"batched": 1, "scored": 1})
+        chosen = _together([row async for row in found.sort(_QUEUE_ORDER).limit(limit)])
         if not chosen:
             return []
         outcome = await self._trials.update_many(
@@ -281,6 +280,15 @@ class Leases:
     async def is_current(self, trial: str, attempt: int) -> bool:
         found = await self._trials.find_one({"_id": trial, "attempt": attempt, "state": LEASED}, {"_id": 1})
         return found is not None
+
+
+def _together(head: Sequence[Document]) -> list[str]:
+    """Ids of the queue's head that one lease takes, with what the first of it is alike."""
+    if not head or not head[0]["batched"]:
+        return [row["_id"] for row in head[:1]]
+    scored = head[0]["scored"]
+    alike = [row["_id"] for row in head if row["batched"] and row["scored"] == scored]
+    return alike[:MAX_SCORED] if scored else alike
 
 
 def _answer(call: str, attempt: int) -> str:

@@ -25,6 +25,9 @@ COMMANDS = {
     ),
     "replay": Command("archloom.cli.results:replay", "Ask the strategy every stored step again and compare."),
     "strategies": Command("archloom.cli.registry:strategies", "List the strategies that the server offers."),
+    "proxies": Command(
+        "archloom.cli.registry:proxies", "List the training-free scores that workers compute."
+    ),
     "spaces": Command("archloom.cli.spaces:app", "List, show, draw, validate or import search spaces."),
     "serve-strategy": Command("archloom.cli.serve:app", "Serve a strategy of your own as a plug-in."),
     "conformance": Command("archloom.cli.conformance:app", "Hold a running plug-in to its contract."),

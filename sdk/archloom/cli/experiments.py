@@ -68,6 +68,11 @@ def get_experiment(name: Name, as_json: AsJson = False) -> None:
             f"{counts.leased} running, {counts.ready} waiting",
         ),
         ("charged", f"{experiment.trials_charged} of {experiment.spec.budget.trials} trials"),
+        (
+            "proxy trials",
+            f"{counts.proxies_completed} completed, {counts.proxies_failed} without a score; "
+            f"{experiment.proxy_trials_charged} of {experiment.spec.budget.proxy_trials} charged",
+        ),
         ("device seconds", number(experiment.device_seconds_charged)),
         ("winner", experiment.winner or "not fixed yet"),
         ("created", experiment.create_time),

@@ -84,6 +84,8 @@ class LiveView:
         for word in ("failed", "infeasible"):
             if progress.count(word):
                 words += f", {progress.count(word)} {word}"
+        if progress.scored:
+            words += f"; {progress.scored} proxy trials"
         finale = progress.created.get("finalist", 0)
         if finale:
             words += f"; finalists {progress.finished('finalist')} of {finale} runs"

@@ -22,7 +22,8 @@ _FRONT_PRINTED = 20
 
 def gather(client: Client, experiment: Experiment) -> Outcome:
     """The evidence, and the trials that the plots are drawn from."""
-    trials = list(client.trials.list(experiment.name, roles=("search", "control", "user")))
+    listed = client.trials.list(experiment.name, roles=("search", "control", "user"))
+    trials = [trial for trial in listed if not trial.fidelity.proxies]
     return Outcome(experiment, client.experiments.report(experiment.name), trials)
 
 

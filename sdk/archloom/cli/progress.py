@@ -26,6 +26,8 @@ class Progress:
     ended: dict[str, dict[str, int]] = field(default_factory=dict)
     best: dict[str, Trial] = field(default_factory=dict)
     front: list[Trial] = field(default_factory=list)
+    #: Proxy trials that have ended. They are many and train nothing: none is told by itself.
+    scored: int = 0
 
     @classmethod
     def of(cls, experiment: Experiment) -> Progress:
@@ -34,7 +36,7 @@ class Progress:
     def take(self, update: WatchUpdate) -> list[str]:
         """Takes in one update and answers a line for each thing worth telling."""
         if update.reset:
-            self.created, self.ended, self.best, self.front = {}, {}, {}, []
+            self.created, self.ended, self.best, self.front, self.scored = {}, {}, {}, [], 0
         before = self.experiment
         if update.experiment is not None:
             self.experiment = update.experiment
@@ -44,7 +46,9 @@ class Progress:
 
     def _take(self, event: Event) -> list[str]:
         trial = event.trial
-        if event.kind == "trial_created" and trial is not None:
+        if trial is not None and trial.fidelity.proxies:
+            self.scored += event.kind in _ENDINGS
+        elif event.kind == "trial_created" and trial is not None:
             self.created[trial.role] = self.created.get(trial.role, 0) + 1
         elif event.kind in _ENDINGS and trial is not None:
             word = _ENDINGS[event.kind]

@@ -1,4 +1,4 @@
-"""`archloom strategies`."""
+"""`archloom strategies` and `archloom proxies`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from archloom.errors import InvalidInput, Violation
 from archloom.space.errors import suggest
 
 strategies = new_app("The strategies that the server offers.")
+proxies = new_app("The training-free scores that workers compute.")
 
 
 @strategies.callback()
@@ -57,6 +58,23 @@ def show_strategy(
         print_json(found[name])
     else:
         _show(found[name])
+
+
+@proxies.callback()
+def proxy_group() -> None:
+    """The training-free scores that workers compute."""
+
+
+@proxies.command("list")
+def list_proxies(as_json: AsJson = False) -> None:
+    """Every score that workers have registered. A `table` evaluator offers those that its settings name."""
+    with Client() as client:
+        found = client.registry.proxies()
+        if as_json:
+            print_json_list(found)
+            return
+        rows = ((each.name, each.goal, each.summary) for each in found)
+        print_table(("NAME", "BETTER", "SUMMARY"), rows, "No worker has registered any.")
 
 
 def _show(strategy: StrategyInfo) -> None:

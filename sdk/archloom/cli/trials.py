@@ -85,7 +85,9 @@ def get_trial(
         ("attempt", trial.attempt),
         ("worker", trial.worker),
         ("seed", trial.seed),
-        ("epochs", trial.fidelity.epochs),
+        ("proxies", ", ".join(trial.fidelity.proxies))
+        if trial.fidelity.proxies
+        else ("epochs", trial.fidelity.epochs),
         ("device seconds", number(trial.device_seconds)),
     ]
     if trial.failure is not None:
@@ -109,7 +111,7 @@ def print_trials(trials: Iterable[Trial], metrics: Sequence[str], empty: str) ->
     rows = (
         (
             each.number,
-            each.role,
+            f"{each.role} (proxy)" if each.fidelity.proxies else each.role,
             each.state if each.failure is None else f"{each.state} ({each.failure.reason})",
             *(number(each.metrics.get(name)) for name in shown),
             number(each.device_seconds),

@@ -9,10 +9,11 @@ from datetime import datetime
 from google.protobuf.json_format import MessageToDict
 
 from archloom.client.connection import Connection
-from archloom.client.values import time_of
+from archloom.client.values import time_of, word_of
 from archloom.space import Space
 from archloom.v1 import registry_pb2 as pb
 from archloom.v1 import registry_pb2_grpc
+from archloom.v1.common_pb2 import Goal
 from archloom.v1.strategy_pb2 import StrategyCapabilities
 
 
@@ -55,6 +56,15 @@ class DatasetInfo:
     train: int
     validation: int
     test: int
+
+
+@dataclass(frozen=True)
+class ProxyInfo:
+    """A training-free score that workers compute; `goal` says which way it promises a better network."""
+
+    name: str
+    summary: str
+    goal: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,17 @@ class Registry:
                     validation=each.splits.validation,
                     test=each.splits.test,
                 )
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    def proxies(self) -> Iterator[ProxyInfo]:
+        request = pb.ListProxiesRequest()
+        while True:
+            answer = self._connection.call(self._stub.ListProxies, request)
+            for each in answer.proxies:
+                name = each.name.rpartition("/")[2]
+                yield ProxyInfo(name, each.summary, word_of(Goal, each.goal, "GOAL_"))
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token

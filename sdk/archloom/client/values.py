@@ -159,7 +159,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialCounts:
-    """Trials of the experiment by where they stand; cache hits are among the completed."""
+    """Trials of the experiment by where they stand; cache hits are among the completed.
+
+    Proxy trials, which compute training-free scores, are among the ready and leased, and count apart once
+    they have ended: with a score (`proxies_completed`) or without one.
+    """
 
     ready: int
     leased: int
@@ -168,6 +172,8 @@ class TrialCounts:
     infeasible: int
     cancelled: int
     cache_hits: int
+    proxies_completed: int
+    proxies_failed: int
 
     @property
     def ended(self) -> int:
@@ -183,6 +189,8 @@ class TrialCounts:
             message.infeasible,
             message.cancelled,
             message.cache_hits,
+            message.proxies_completed,
+            message.proxies_failed,
         )
 
 
@@ -203,6 +211,7 @@ class Experiment:
     end_time: datetime | None
     trials: TrialCounts
     trials_charged: int
+    proxy_trials_charged: int
     device_seconds_charged: float
     winner: str
     step: int
@@ -237,6 +246,7 @@ class Experiment:
             end_time=time_of(message, "end_time"),
             trials=TrialCounts.from_proto(message.trials),
             trials_charged=message.trials_charged,
+            proxy_trials_charged=message.proxy_trials_charged,
             device_seconds_charged=message.device_seconds_charged,
             winner=message.winner,
             step=message.step,

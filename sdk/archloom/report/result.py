@@ -34,6 +34,8 @@ def result_of(outcome: Outcome, files: Mapping[str, str]) -> dict[str, Any]:
             "failed": counts.failed,
             "cancelled": counts.cancelled,
             "cache_hits": counts.cache_hits,
+            "proxies_completed": counts.proxies_completed,
+            "proxies_failed": counts.proxies_failed,
         },
         "device_seconds": experiment.device_seconds_charged,
         "front": [_trial(each) for each in report.front],

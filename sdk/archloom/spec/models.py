@@ -146,10 +146,15 @@ class Evaluator(_Model):
 
 
 class Budget(_Model):
-    """What the search may spend, controls included; finalists come on top. 0 device seconds: no limit."""
+    """What the search may spend, controls included; finalists come on top. 0 device seconds: no limit.
+
+    Proxy trials, training-free scores that a strategy asks for, are beside the trials; left out, there are
+    a hundred for each of those.
+    """
 
     trials: Annotated[int, Field(ge=1, le=10_000_000)]
     device_seconds: Annotated[float, Field(ge=0)] = 0.0
+    proxy_trials: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
 
 
 class TrialLimits(_Model):

@@ -142,6 +142,7 @@ def spec_value(message: strategy_pb2.SearchSpec) -> SearchSpec:
         fidelity=fidelity_value(message.fidelity),
         trials=message.trials,
         parallelism=message.parallelism,
+        proxy_trials=message.proxy_trials,
         revision=message.revision,
     )
 
@@ -157,6 +158,7 @@ def spec_message(spec: SearchSpec, settings: Mapping[str, Any]) -> strategy_pb2.
         fidelity=fidelity_message(spec.fidelity),
         trials=spec.trials,
         parallelism=spec.parallelism,
+        proxy_trials=spec.proxy_trials,
     )
 
 

@@ -158,6 +158,8 @@ class SearchSpec:
     """What the strategy may spend in all."""
     parallelism: int = 1
     revision: int = 1
+    proxy_trials: int = 0
+    """Proxy trials that the strategy may ask for in all, beside ``trials``; more are refused."""
 
     def scores(self, observation: Observation) -> tuple[float, ...]:
         """The objectives' values, larger is better; a metric that was not reported counts as minus
