@@ -9,11 +9,13 @@ from functools import cached_property
 
 from archloom.bench.hypervolume import Losses, front_of, hypervolume
 from archloom.space import Space
-from archloom.strategy.values import Goal, Objective, SearchSpec
+from archloom.strategy.values import Fidelity, Goal, Objective, SearchSpec
 from archloom.tables import Key, Keys
 
 #: What a table says of a device that cannot run an architecture.
 UNSUPPORTED = -1.0
+#: Scores are free here: no strategy asks for so many.
+PROXY_TRIALS = 10_000_000
 #: Of a share or a percentage that is maximised: its error counts up to this share of the whole.
 CLIPPED_AT = 0.2
 
@@ -36,7 +38,7 @@ class Metric:
         return self.goal is Goal.MINIMIZE and {v for v in self.values.values() if v < 0} == {UNSUPPORTED}
 
     def supports(self, key: Key) -> bool:
-        return not (self.has_unsupported and self.values[key] == UNSUPPORTED)
+        return not (self.has_unsupported and self.values.get(key) == UNSUPPORTED)
 
     def loss(self, key: Key) -> float:
         """From 0 to 1, where the reference point of the hypervolume is.
@@ -72,6 +74,12 @@ class Benchmark:
     reports: Mapping[Key, float] = field(default_factory=dict)
     """What is reported of the best so far, of one metric; never shown to the strategy."""
     parallel: int = 1
+    epochs: int = 0
+    """Of the full fidelity, the one that ``metrics`` are of; 0 where there is no other."""
+    lower: Mapping[int, tuple[Mapping[Key, float], ...]] = field(default_factory=dict)
+    """Of each lower fidelity, by its epochs, what the metrics are there. A trial costs its share of the
+    full epochs, from the start: the table's trainings went on from no other.
+    """
     proxies: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
     """Training-free scores by name and key. They are free, and counted beside the queries."""
 
@@ -88,20 +96,36 @@ class Benchmark:
         return SearchSpec(
             space=self.space,
             objectives=tuple(Objective(metric.name, metric.goal) for metric in self.metrics),
-            trials=self.queries,
+            fidelity=Fidelity(epochs=self.epochs),
+            # Where trials have several prices, how many there are is for the strategy to decide.
+            trials=0 if self.lower else self.queries,
             parallelism=self.parallel,
+            proxy_trials=PROXY_TRIALS,
         )
 
-    def has(self, key: Key) -> bool:
+    def columns(self, epochs: int) -> tuple[Mapping[Key, float], ...]:
+        """The metrics' values at a fidelity."""
+        return self.lower.get(epochs) or tuple(metric.values for metric in self.metrics)
+
+    def cost(self, epochs: int) -> float:
+        """Of a trial, in trials of the full fidelity."""
+        return epochs / self.epochs if epochs in self.lower else 1.0
+
+    @property
+    def cheapest(self) -> float:
+        return min((self.cost(epochs) for epochs in self.lower), default=1.0)
+
+    def has(self, key: Key, epochs: int = 0) -> bool:
         """Whether the table has every metric of it."""
-        return all(key in metric.values for metric in self.metrics)
+        return all(key in column for column in self.columns(epochs))
 
     def feasible(self, key: Key) -> bool:
         return all(metric.supports(key) for metric in self.metrics)
 
-    def told(self, key: Key) -> dict[str, float]:
+    def told(self, key: Key, epochs: int = 0) -> dict[str, float]:
         """What the strategy is told of a query; nothing of what is not supported."""
-        return {metric.name: metric.values[key] for metric in self.metrics if metric.supports(key)}
+        columns = zip(self.metrics, self.columns(epochs), strict=True)
+        return {metric.name: column[key] for metric, column in columns if metric.supports(key)}
 
     def losses(self, key: Key) -> Losses:
         return tuple(metric.loss(key) for metric in self.metrics)

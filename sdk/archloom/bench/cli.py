@@ -51,6 +51,16 @@ def tabular(
     proxy_table: Annotated[
         Path | None, typer.Option(help="Where training-free scores are, if not in --table: a column each.")
     ] = None,
+    fidelity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A lower fidelity and its column, as 12=cifar10_val; with several metrics up to one column "
+            "each, with commas. A trial there costs its share of --epochs."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs of the full fidelity, which --metric is of.")
+    ] = 0,
     goal: Annotated[
         list[Goal] | None,
         typer.Option(
@@ -73,6 +83,9 @@ def tabular(
     metrics, the hypervolume of what was found is given as a share of the true front's: minimised metrics
     over their maximum, the error of maximised ones clipped at 20 points, reference (1, 1); -1 in a minimised
     column is "not supported", and infeasible.
+
+    With --fidelity, queries are counted in trials of the full fidelity: one of 12 epochs of 200 is 0.06. Only
+    the full fidelity's results are reported.
     """
     benchmark = read_benchmark(
         space=space,
@@ -82,6 +95,8 @@ def tabular(
         report=report,
         report_table=report_table,
         proxy_table=proxy_table,
+        fidelities=fidelity or [],
+        epochs=epochs,
         queries=queries,
         parallel=parallel,
     )
@@ -123,6 +138,10 @@ def _line(benchmark: Benchmark, run: Run) -> dict[str, object]:
         "proxy_evaluations": run.proxy_evaluations,
         "end": run.end,
     }
+    if benchmark.lower:
+        line["trials"] = {
+            str(epochs): run.trials.get(epochs, 0) for epochs in (*benchmark.lower, benchmark.epochs)
+        }
     if benchmark.several:
         line["hypervolume"] = {
             str(each): run.best_after(each) or 0.0 for each in MILESTONES if each <= benchmark.queries

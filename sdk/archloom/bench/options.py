@@ -24,6 +24,8 @@ def read_benchmark(
     report: str,
     report_table: Path | None,
     proxy_table: Path | None,
+    fidelities: Sequence[str],
+    epochs: int,
     queries: int,
     parallel: int,
 ) -> Benchmark:
@@ -47,6 +49,8 @@ def read_benchmark(
         queries=queries,
         reports=_reports(found, columns, report, report_table, keys),
         parallel=parallel,
+        epochs=epochs,
+        lower=_lower(found, columns, fidelities, epochs),
         proxies=_Columns(proxies),
     )
 
@@ -61,17 +65,15 @@ def goals_of(metrics: int, goals: Sequence[Goal]) -> list[Goal]:
     return given + [Goal.MINIMIZE] * (metrics - len(given))
 
 
-def _metric(tables: Sequence[Table], column: str, goal: Goal) -> Metric:
+def _metric(tables: Sequence[Table], column: str, goal: Goal, option: str = "--metric") -> Metric:
     holder = next((table for table in tables if column in table.columns), None)
     if holder is None:
         known = [name for table in tables for name in table.columns]
         names = " and ".join(table.name for table in tables)
-        raise InvalidInput(
-            [Violation("--metric", f"{names} has no column {column!r}; {near(column, known)}")]
-        )
-    values = holder.column(column, "--metric")
+        raise InvalidInput([Violation(option, f"{names} has no column {column!r}; {near(column, known)}")])
+    values = holder.column(column, option)
     if not values:
-        raise InvalidInput([Violation("--metric", f"column {column!r} of {holder.name} has no numbers")])
+        raise InvalidInput([Violation(option, f"column {column!r} of {holder.name} has no numbers")])
     return Metric(column, goal, values)
 
 
@@ -88,6 +90,36 @@ def _reports(
         return read_table(report_table, keys, option="--report-table").column(report, "--report")
     holder = next((table for table in tables if report in table.columns), tables[0])
     return holder.column(report, "--report")
+
+
+def _lower(
+    tables: Sequence[Table], metrics: Sequence[Metric], fidelities: Sequence[str], epochs: int
+) -> dict[int, tuple[Mapping[Key, float], ...]]:
+    """From ``EPOCHS=COLUMN[,COLUMN...]``, the columns in the order of the metrics; a metric without one is
+    the same at each fidelity.
+    """
+    found: dict[int, tuple[Mapping[Key, float], ...]] = {}
+    for text in fidelities:
+        number, _, names = text.partition("=")
+        columns = [name.strip() for name in names.split(",")]
+        if not number.strip().isdecimal() or not all(columns) or len(columns) > len(metrics):
+            one = "one column" if len(metrics) == 1 else f"up to {len(metrics)} columns"
+            raise InvalidInput(
+                [Violation("--fidelity", f"{text!r}: write EPOCHS=COLUMN, with {one}, as 12=val_accuracy")]
+            )
+        level = int(number)
+        if epochs <= 0:
+            raise InvalidInput([Violation("--epochs", "say how many epochs the metrics' full fidelity has")])
+        if not 0 < level < epochs or level in found:
+            raise InvalidInput(
+                [Violation("--fidelity", f"{text!r}: give epochs from 1 to {epochs - 1}, each once")]
+            )
+        named = [
+            _metric(tables, column, metric.goal, "--fidelity").values
+            for column, metric in zip(columns, metrics, strict=False)
+        ]
+        found[level] = (*named, *(metric.values for metric in metrics[len(named) :]))
+    return found
 
 
 class _Columns(Mapping[str, Mapping[Key, float]]):

@@ -2,15 +2,18 @@
 anything.
 
 A query is an architecture asked for the first time. Asking an equal one again is free, and is told again;
-isomorphic ones that are written differently are queries of their own.
+isomorphic ones that are written differently are queries of their own. With lower fidelities a query is the
+epochs of one trial of the full fidelity, and an architecture is asked for at each fidelity by itself.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archloom.bench.benchmark import Benchmark
@@ -27,6 +30,8 @@ from archloom.v1 import strategy_pb2
 REPEATS = 1_000
 #: Where ``mean_report`` is read off.
 MILESTONES = (25, 50, 100, 150, 300)
+#: Of sums of shares.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Run:
 
     seed: int
     queries: int
+    """In trials of the full fidelity, rounded up."""
     queries_to_best: int | None
     """The query that found the table's best value; None when none did, and with several metrics."""
     curve: tuple[tuple[int, float, float | None], ...]
@@ -45,6 +51,8 @@ class Run:
     proxy_evaluations: int
     end: str
     """Why it ended: "queries", "repeats", or what the strategy said when it was exhausted."""
+    trials: Mapping[int, int] = field(default_factory=dict)
+    """How many there were of each fidelity, by epochs."""
 
     def report_after(self, queries: int) -> float | None:
         """What is reported of the best of the first ``queries``."""
@@ -94,6 +102,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known else None
 
 
+@dataclass(frozen=True)
+class Query:
+    """An architecture at a fidelity."""
+
+    key: Key
+    epochs: int
+
+
 class _Search:
     """The table's side of one run."""
 
@@ -102,37 +118,44 @@ class _Search:
         self._session = session
         self._seed = seed
         self._order = random.Random(f"order/{seed}")
-        self._waiting: list[tuple[SessionTrial, Key]] = []
-        self._known: set[Key] = set()
+        self._waiting: list[tuple[SessionTrial, Query]] = []
+        self._known: set[Query] = set()
         self._front: list[Losses] = []
         self._scored: set[tuple[Key, tuple[str, ...]]] = set()
         self._curve: list[tuple[int, float, float | None]] = []
         self._to_best: int | None = None
-        self._asked: set[Key] = set()
+        self._asked: set[Query] = set()
+        self._spent = self._promised = 0.0
         self._in_a_row = self._repeats = self._proxy_evaluations = 0
 
     def run(self) -> Run:
         benchmark, end = self._benchmark, ""
         while not end:
-            free = min(benchmark.parallel - len(self._waiting), benchmark.queries - len(self._asked))
+            left = math.ceil((benchmark.queries - self._promised) / benchmark.cheapest - ROUNDING)
+            free = min(benchmark.parallel - len(self._waiting), left)
             end = self._ask(free) if free > 0 else ""
             if self._waiting:
                 self._finish_one()
             if self._in_a_row >= REPEATS:
                 end = "repeats"
-            elif len(self._known) >= benchmark.queries:
+            elif self._spent >= benchmark.queries - ROUNDING:
                 end = "queries"
         while self._waiting:
             self._finish_one()
         return Run(
             self._seed,
-            len(self._known),
+            self._queries,
             self._to_best,
             tuple(self._curve),
             self._repeats,
             self._proxy_evaluations,
             end,
+            Counter(query.epochs for query in self._known),
         )
+
+    @property
+    def _queries(self) -> int:
+        return math.ceil(self._spent - ROUNDING)
 
     def _ask(self, free: int) -> str:
         """Asks for up to ``free`` proposals; answers why the strategy has no more, or nothing."""
@@ -158,43 +181,50 @@ class _Search:
         except SpaceError as error:
             fault = error.violations[0]
             raise InternalError(f"the strategy proposed what is not in the space: {fault}") from None
-        key = self._benchmark.keys.of(architecture)
+        benchmark = self._benchmark
+        query = Query(benchmark.keys.of(architecture), proposal.fidelity.epochs or benchmark.epochs)
         proxies = tuple(proposal.fidelity.proxies)
         if proxies:
-            self._score(ordinal, proposal, key, proxies)
-        elif not self._benchmark.has(key):
+            self._score(ordinal, proposal, query.key, proxies)
+        elif query.epochs not in (*benchmark.lower, benchmark.epochs):
+            self._refuse(ordinal, proposal, f"the table has no trainings of {query.epochs} epochs")
+        elif not benchmark.has(query.key, query.epochs):
             self._refuse(ordinal, proposal, "the table does not have it")
-        elif key in self._known:
+        elif query in self._known:
             self._repeat()
-            self._tell(self._session.accept(ordinal, proposal), key)
-        elif key in self._asked:
+            self._tell(self._session.accept(ordinal, proposal), query)
+        elif query in self._asked:
             self._refuse(ordinal, proposal, "an equal trial is running")
         else:
             self._in_a_row = 0
-            self._asked.add(key)
-            self._waiting.append((self._session.accept(ordinal, proposal), key))
+            self._asked.add(query)
+            self._promised += benchmark.cost(query.epochs)
+            self._waiting.append((self._session.accept(ordinal, proposal), query))
 
     def _finish_one(self) -> None:
-        trial, key = self._waiting.pop(self._order.randrange(len(self._waiting)))
-        self._known.add(key)
-        self._tell(trial, key)
-        if not self._benchmark.feasible(key):
+        trial, query = self._waiting.pop(self._order.randrange(len(self._waiting)))
+        benchmark, key = self._benchmark, query.key
+        self._known.add(query)
+        self._spent += benchmark.cost(query.epochs)
+        self._tell(trial, query)
+        if query.epochs in benchmark.lower or not benchmark.feasible(key):
             return
-        if self._benchmark.several:
+        if benchmark.several:
             self._extend_front(key)
         else:
             self._compare(key)
 
-    def _tell(self, trial: SessionTrial, key: Key) -> None:
-        self._session.finish(trial, self._benchmark.told(key), feasible=self._benchmark.feasible(key))
+    def _tell(self, trial: SessionTrial, query: Query) -> None:
+        benchmark, key = self._benchmark, query.key
+        self._session.finish(trial, benchmark.told(key, query.epochs), feasible=benchmark.feasible(key))
 
     def _compare(self, key: Key) -> None:
         benchmark, value = self._benchmark, self._benchmark.metric.values[key]
         better = value.__gt__ if benchmark.metric.goal is Goal.MAXIMIZE else value.__lt__
         if not self._curve or better(self._curve[-1][1]):
-            self._curve.append((len(self._known), value, benchmark.reports.get(key)))
+            self._curve.append((self._queries, value, benchmark.reports.get(key)))
         if self._to_best is None and value == benchmark.optimum:
-            self._to_best = len(self._known)
+            self._to_best = self._queries
 
     def _extend_front(self, key: Key) -> None:
         losses = self._benchmark.losses(key)
@@ -203,7 +233,7 @@ class _Search:
         self._front = [other for other in self._front if not covers(losses, other)] + [losses]
         share = self._benchmark.volume(self._front)
         if not self._curve or share > self._curve[-1][1]:
-            self._curve.append((len(self._known), share, None))
+            self._curve.append((self._queries, share, None))
 
     def _score(
         self, ordinal: int, proposal: strategy_pb2.Proposal, key: Key, proxies: tuple[str, ...]

@@ -21,7 +21,6 @@ from archloom.strategy import (
 )
 from pydantic import BaseModel, ConfigDict
 
-from archloom_strategies.features import encoder_of
 from archloom_strategies.inner import InnerState, ask, foreign
 from archloom_strategies.inner import faults as inner_faults
 from archloom_strategies.multi_fidelity.board import Board, Configuration
@@ -31,6 +30,7 @@ from archloom_strategies.multi_fidelity.ladder import Ladder, faults, ladder_of
 from archloom_strategies.multi_fidelity.ranking import violation_of
 from archloom_strategies.multi_fidelity.schedulers import Promote, Start, go_straight, next_move
 from archloom_strategies.multi_fidelity.settings import MultiFidelitySettings
+from archloom_strategies.networks import network_of
 
 #: Answers of the inner strategy that may bring nothing new before a step goes without.
 ROUNDS = 16
@@ -178,7 +178,7 @@ class _Step:
         return asked if asked is not None and asked.proxies else self.ladder.fidelity(rung)
 
     def _network(self, architecture: Architecture) -> str:
-        return encoder_of(self.request)(architecture).network
+        return network_of(self.request, architecture)
 
     @cached_property
     def networks(self) -> set[str]:

@@ -1,0 +1,22 @@
+"""Each scheduler of ``multi-fidelity`` keeps what the controller relies on."""
+
+from __future__ import annotations
+
+from archloom.testing import StrategyContract
+from archloom_strategies.multi_fidelity.strategy import MultiFidelity
+
+
+class TestAsha(StrategyContract):
+    strategy = MultiFidelity
+
+
+class TestHyperband(StrategyContract):
+    strategy = MultiFidelity
+    settings = {"scheduler": "hyperband", "stopping": "median"}
+    trials = 24
+
+
+class TestSuccessiveHalving(StrategyContract):
+    strategy = MultiFidelity
+    settings = {"scheduler": "successive-halving", "stopping": "curve"}
+    trials = 24
