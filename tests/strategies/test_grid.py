@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from archloom.errors import InvalidInput
+from archloom.space import Architecture, Space, load_preset
+from archloom.strategy import Objective, SearchSpec
+from archloom.strategy.runtime import StrategyRuntime
+from archloom.testing import StrategyContract
+from archloom.testing.rehearsal import Rehearsal, network_of, rehearse
+from archloom.testing.session import Session
+from archloom.v1 import strategy_pb2
+from archloom_strategies.grid import Grid, Numbers, number_of
+
+FLOATS = """
+input: {x: {kind: image, shape: [3, 8, 8]}}
+body:
+  sequence:
+    - {layer: conv, name: stem, k: {choice: [1, 3]}, out: 4}
+    - name: end
+      choice:
+        dropped: {layer: dropout, p: {float: [0.0, 0.9]}}
+        plain: {layer: relu}
+recipe:
+  lr: {log: [0.001, 0.1]}
+"""
+
+
+class TestGridContract(StrategyContract):
+    strategy = Grid
+    trials = 8
+
+
+def spec_of(space: Space, trials: int = 1000) -> SearchSpec:
+    return SearchSpec(space=space, objectives=(Objective("val_accuracy"),), trials=trials, parallelism=8)
+
+
+def search(space: Space, trials: int, parallel: int = 8, seed: int = 0, **settings: Any) -> Rehearsal:
+    spec = spec_of(space, trials)
+    session = Session(StrategyRuntime(Grid()), spec, settings, seed=seed)
+    return rehearse(session, spec, trials=trials, parallel=parallel)
+
+
+@pytest.mark.parametrize("order", ["enumeration", "spread", "shuffled"])
+def test_each_member_comes_once_and_then_it_ends(order: str) -> None:
+    """All 180 architectures of a space whose members are networks of their own."""
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        "body:\n"
+        "  sequence:\n"
+        "    - {layer: conv, name: a, k: {choice: [1, 3, 5]}, out: {int: [4, 15]}}\n"
+        "    - {layer: conv, name: b, k: {choice: [1, 3, 5, 7, 9]}}\n"
+    )
+    result = search(space, 300, parallel=7, order=order)
+    assert Counter(result.proposed) == Counter(space.enumerate())
+    assert len(result.proposed) == 180
+    assert result.exhausted == "every member of the grid was proposed"
+    assert (result.proposed == list(space.enumerate())) == (order == "enumeration")
+
+
+def test_a_prefix_of_the_spread_cuts_every_decision_evenly() -> None:
+    """Of 125 cells of 15,625, each of the six edges has each of its five operations about 25 times."""
+    space = load_preset("nasbench201")
+    numbers = Numbers(space, 5)
+    cells = [numbers.at(number_of("spread", 12345, place, numbers.count)) for place in range(125)]
+    for path in (info.path for info in space.decisions()):
+        counts = Counter(cell[path] for cell in cells if cell is not None)
+        assert len(counts) == 5
+        assert max(counts.values()) - min(counts.values()) <= 10
+
+
+def test_what_makes_a_known_network_is_left_out() -> None:
+    """A user's trial, too; and no cell twice, however it is written."""
+    space = load_preset("nasbench201")
+    spec = spec_of(space, 200)
+    session = Session(StrategyRuntime(Grid()), spec, seed=4)
+    first = search(space, 1, parallel=1, seed=4).proposed[0]
+    brought = session.enqueue(strategy_pb2.Proposal(architecture=first.to_proto()))
+    session.finish(brought, {"val_accuracy": 0.5})
+    result = rehearse(session, spec, trials=60, parallel=8)
+    networks = [network_of(space, each) for each in (first, *result.proposed)]
+    assert len(networks) == len(set(networks)) == 61
+
+
+def test_floats_take_their_points_and_only_where_they_are_decided() -> None:
+    space = Space.from_yaml(FLOATS)
+    members = search(space, 100, points=3).proposed
+    dropped = [each for each in members if each["end"] == "dropped"]
+    assert len(dropped) == 2 * 3 * 3
+    assert len(members) - len(dropped) == 2 * 3
+    assert sorted({each["recipe.lr"] for each in members}) == pytest.approx([0.001, 0.01, 0.1])
+    assert sorted({each["end.dropped.p"] for each in dropped}) == pytest.approx([0.0, 0.45, 0.9])
+
+
+def test_constraints_over_floats_are_kept() -> None:
+    """By each point; the low end alone would leave nothing of this space."""
+    space = Space.from_yaml(
+        "let: {rate: {float: [0.0, 0.5]}}\n"
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        "body: {layer: dropout, p: \"=rate\"}\n"
+        "constraints: [rate >= 0.2]\n"
+    )
+    assert sorted(each["rate"] for each in search(space, 100, points=3).proposed) == [0.25, 0.5]
+
+
+def test_a_space_far_beyond_the_budget_is_spread_or_shuffled_never_enumerated() -> None:
+    space = load_preset("darts")
+    spec = spec_of(space, 50)
+    with pytest.raises(InvalidInput) as refusal:
+        Session(StrategyRuntime(Grid()), spec, {"order": "enumeration"}).check()
+    (fault,) = refusal.value.violations
+    assert fault.field == "settings.order"
+    assert "take spread or shuffled" in fault.message
+    for order in ("spread", "shuffled"):
+        result = search(space, 8, order=order)
+        assert len({each.key for each in result.trials}) == 8
+
+
+def test_its_state_is_a_number_and_a_key() -> None:
+    session = search(load_preset("mobile"), 6).session
+    sizes = [len(answer.state.data) for _, answer in session.record]
+    assert 0 < max(sizes) < 64
+
+
+def test_results_change_nothing() -> None:
+    spec = spec_of(load_preset("nasbench201"), 30)
+    proposed: list[list[Architecture]] = []
+    for value in (0.1, 0.9):
+        session = Session(StrategyRuntime(Grid()), spec)
+        proposed.append(rehearse(session, spec, trials=30, fixed_metrics={"val_accuracy": value}).proposed)
+    assert proposed[0] == proposed[1]
