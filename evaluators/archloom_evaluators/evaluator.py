@@ -121,6 +121,14 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
+class Proxy:
+    """A training-free score: the more, the better the network promises to be."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True)
 class EvaluatorInfo:
     """What an evaluator tells the controller when the worker starts."""
 
@@ -138,6 +146,9 @@ class EvaluatorInfo:
     fidelities: tuple[str, ...] = ()
     #: Whether a space's recipe decides settings by their names.
     recipe: bool = False
+    #: Training-free scores that ``Fidelity.proxies`` may name, whatever the settings are. A setting whose
+    #: schema has the format "proxies" names others.
+    proxies: tuple[Proxy, ...] = ()
 
 
 @runtime_checkable

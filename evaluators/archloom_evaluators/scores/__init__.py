@@ -3,6 +3,6 @@
 ``CATALOGUE`` says which there are, without torch; ``compute`` computes them.
 """
 
-from archloom_evaluators.scores.catalogue import CATALOGUE, NAMES, Proxy
+from archloom_evaluators.scores.catalogue import CATALOGUE, NAMES
 
-__all__ = ["CATALOGUE", "NAMES", "Proxy"]
+__all__ = ["CATALOGUE", "NAMES"]

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from archloom_evaluators.evaluator import Proxy
 
-
-@dataclass(frozen=True)
-class Proxy:
-    """A training-free score that an evaluator offers: more is better."""
-
-    name: str
-    summary: str
-
-
-CATALOGUE: Sequence[Proxy] = (
+CATALOGUE: tuple[Proxy, ...] = (
     Proxy("parameters", "The number of weights."),
     Proxy("flops", "Multiply-adds of one example."),
     Proxy(

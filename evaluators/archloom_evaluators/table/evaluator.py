@@ -26,6 +26,7 @@ from archloom_evaluators.settings import worker_settings
 from archloom_evaluators.validation import explain
 
 Column = str
+_Asked = Literal["metrics", "test_metrics", "proxies"]
 
 
 class TableSettings(BaseModel):
@@ -43,6 +44,16 @@ class TableSettings(BaseModel):
         description="Rows by an `arch` column (NAS-Bench-201 strings), or one column a decision.",
     )
     metrics: dict[str, Column] = Field(min_length=1, description="Metric name to column.")
+    proxies: dict[str, Column] = Field(
+        default_factory=dict,
+        description="Training-free score to column, read for proxy trials.",
+        json_schema_extra={"format": "proxies"},
+    )
+    proxy_path: str = Field(
+        default="",
+        description="Where the scores are, if not in `path`: a file with the same key.",
+        json_schema_extra={"format": "path"},
+    )
     test_metrics: dict[str, Column] = Field(
         default_factory=dict, description="Metric name to column, read for TEST trials only."
     )
@@ -56,11 +67,12 @@ class TableSettings(BaseModel):
 
 @dataclass(frozen=True)
 class _Lookup:
-    """A context's settings, made ready: the key of an architecture and the table."""
+    """A context's settings, made ready: the key of an architecture, the table, and name to column."""
 
     settings: TableSettings
     keys: Keys
     table: Table
+    columns: Mapping[str, Column]
 
 
 class TableEvaluator:
@@ -69,7 +81,7 @@ class TableEvaluator:
     def __init__(self, roots: Roots | None = None) -> None:
         self._roots = roots
         self._tables = Tables()
-        self._lookups: dict[tuple[str, str, bool], tuple[Mapping[str, Any], _Lookup]] = {}
+        self._lookups: dict[tuple[str, str, _Asked], tuple[Mapping[str, Any], _Lookup]] = {}
 
     def describe(self) -> EvaluatorInfo:
         return EvaluatorInfo(
@@ -84,7 +96,7 @@ class TableEvaluator:
     def evaluate_many(self, jobs: Sequence[Job], runs: Sequence[Run]) -> Iterator[Outcome | Exception]:
         for job, run in zip(jobs, runs, strict=True):
             try:
-                lookup = self._lookup(job.context, test=job.role is Role.TEST)
+                lookup = self._lookup(job.context, _asked(job))
                 if lookup.settings.duration_seconds:
                     run.pause(lookup.settings.duration_seconds)
                 else:
@@ -96,8 +108,8 @@ class TableEvaluator:
                 # The batch goes on: one architecture without a row is not the others' fault.
                 yield classify(error)
 
-    def _lookup(self, context: Context, *, test: bool) -> _Lookup:
-        place = (context.experiment, context.space_digest, test)
+    def _lookup(self, context: Context, asked: _Asked) -> _Lookup:
+        place = (context.experiment, context.space_digest, asked)
         known = self._lookups.get(place)
         if known is not None and (
             known[0] is context.evaluator_settings or known[0] == context.evaluator_settings
@@ -105,23 +117,25 @@ class TableEvaluator:
             return known[1]
         if len(self._lookups) >= 64:
             self._lookups.clear()
-        lookup = self._prepare(context, test)
+        lookup = self._prepare(context, asked)
         self._lookups[place] = (context.evaluator_settings, lookup)
         return lookup
 
-    def _prepare(self, context: Context, test: bool) -> _Lookup:
+    def _prepare(self, context: Context, asked: _Asked) -> _Lookup:
         try:
             settings = TableSettings.model_validate(dict(context.evaluator_settings))
         except ValidationError as error:
             raise EvaluationFailure(Reason.DATA, explain("evaluator.settings", error)) from error
-        wanted = settings.test_metrics if test else settings.metrics
+        wanted: Mapping[str, Column] = getattr(settings, asked)
         if not wanted:
             raise EvaluationFailure(
-                Reason.DATA, "the table's settings name no test_metrics, and this trial asks for them"
+                Reason.DATA, f"the table's settings name no {asked}, and this trial asks for them"
             )
-        path = (self._roots or worker_settings().roots).resolve(settings.path)
+        file = settings.proxy_path if asked == "proxies" and settings.proxy_path else settings.path
+        path = (self._roots or worker_settings().roots).resolve(file)
         keys = arch_keys() if settings.key == "arch" else decision_keys(context.space)
-        return _Lookup(settings, keys, self._tables.get(path, keys, tuple(dict.fromkeys(wanted.values()))))
+        table = self._tables.get(path, keys, tuple(dict.fromkeys(wanted.values())))
+        return _Lookup(settings, keys, table, wanted)
 
 
 class Tables:
@@ -149,6 +163,13 @@ class Tables:
             raise EvaluationFailure(Reason.DATA, "; ".join(map(str, error.violations[:5]))) from error
 
 
+def _asked(job: Job) -> _Asked:
+    """Which of the settings' columns a trial reads."""
+    if job.fidelity.proxies:
+        return "proxies"
+    return "test_metrics" if job.role is Role.TEST else "metrics"
+
+
 def _answer(job: Job, lookup: _Lookup) -> Outcome:
     try:
         key = lookup.keys.of(job.architecture)
@@ -162,10 +183,25 @@ def _answer(job: Job, lookup: _Lookup) -> Outcome:
         shown = ", ".join(f"{name}={value}" for name, value in named if value)
         raise EvaluationFailure(Reason.CANNOT_BUILD, f"the table has no row for {shown}")
     numbers = dict(zip(lookup.table.columns, cells, strict=True))
-    settings = lookup.settings
-    columns = settings.test_metrics if job.role is Role.TEST else settings.metrics
-    metrics = {name: numbers[column] for name, column in columns.items()}
+    if job.fidelity.proxies:
+        return _scores(job.fidelity.proxies, lookup.columns, numbers)
+    metrics = {name: numbers[column] for name, column in lookup.columns.items()}
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise EvaluationFailure(Reason.CANNOT_BUILD, f"the table's row has no number for {name}")
     return Outcome(metrics)
+
+
+def _scores(names: Sequence[str], columns: Mapping[str, Column], numbers: Mapping[str, float]) -> Outcome:
+    """Those of the scores for which the row has a number."""
+    unknown = [name for name in names if name not in columns]
+    if unknown:
+        known = ", ".join(sorted(columns))
+        raise EvaluationFailure(
+            Reason.DATA, f"the table's settings name no proxy {unknown[0]!r}, but {known}"
+        )
+    found = {name: numbers[columns[name]] for name in names}
+    scores = {name: value for name, value in found.items() if math.isfinite(value)}
+    if not scores:
+        raise EvaluationFailure(Reason.CANNOT_BUILD, f"the table's row has no number for {', '.join(names)}")
+    return Outcome(scores)

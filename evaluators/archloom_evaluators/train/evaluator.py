@@ -11,6 +11,7 @@ from archloom_evaluators.data.paths import Roots
 from archloom_evaluators.data.registry import load_dataset
 from archloom_evaluators.evaluator import Artifact, EvaluatorInfo, Job, Outcome, Role, Run
 from archloom_evaluators.failures import EvaluationFailure, Reason
+from archloom_evaluators.scores import CATALOGUE, NAMES
 from archloom_evaluators.settings import worker_settings
 from archloom_evaluators.train.config import TrainConfig, configure
 
@@ -49,13 +50,14 @@ class TrainEvaluator:
             exports=EXPORTS,
             fidelities=("epochs", "data_fraction"),
             recipe=True,
+            proxies=CATALOGUE,
         )
 
     def evaluate(self, job: Job, run: Run) -> Outcome:
         context = job.context
         if context.task_kind != "classification":
             raise EvaluationFailure(Reason.DATA, f"train knows no task of kind {context.task_kind!r}")
-        if job.fidelity.proxies or 0 < job.fidelity.resolution_fraction < 1:
+        if 0 < job.fidelity.resolution_fraction < 1:
             raise EvaluationFailure(Reason.DATA, "train knows epochs and data_fraction, no other fidelity")
         self._prepare_torch()
         config = configure(context.evaluator_settings, _recipe(job))
@@ -64,6 +66,8 @@ class TrainEvaluator:
         if told != dataset.classes:
             message = f"task.settings.classes says {told:g}, {context.dataset!r} has {dataset.classes}"
             raise EvaluationFailure(Reason.DATA, message)
+        if job.fidelity.proxies:
+            return _score(job, run, config, dataset)
         if job.role is Role.TEST:
             return _test(job, run, config, dataset)
         if job.role is Role.EXPORT:
@@ -80,6 +84,23 @@ class TrainEvaluator:
 
 def _recipe(job: Job) -> Mapping[str, object]:
     return dict(job.context.space.recipe(job.architecture))
+
+
+def _score(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome:
+    """Training-free scores of the fresh network; those it has none of are left out."""
+    from archloom_evaluators.train.model import choose_device
+    from archloom_evaluators.train.scoring import score
+
+    unknown = [name for name in job.fidelity.proxies if name not in NAMES]
+    if unknown:
+        raise EvaluationFailure(Reason.DATA, f"train knows no proxy {unknown[0]!r}, only {', '.join(NAMES)}")
+    scores, missing = score(job, run, dataset, choose_device(config), config.proxy_batch_size)
+    reasons = "; ".join(f"no {name}: {reason}" for name, reason in missing.items())
+    if not scores:
+        raise EvaluationFailure(Reason.CANNOT_BUILD, reasons)
+    if missing:
+        log.info("%s attempt %d: %s", job.trial, job.attempt, reasons)
+    return Outcome(scores)
 
 
 def _train(job: Job, run: Run, config: TrainConfig, dataset: Dataset) -> Outcome:

@@ -43,6 +43,22 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device(config.device)
 
 
+def graph_of(job: Job, dataset: Dataset) -> Graph:
+    """The job's network with a head for the data set's classes.
+
+    Raises SpaceError; EvaluationFailure with CANNOT_BUILD when it takes other examples than the data set's.
+    """
+    graph = job.context.space.graph(job.architecture, classes=dataset.classes)
+    takes = [graph.nodes[number].operation.shape.dims for number in graph.inputs.values()]
+    if takes != [dataset.shape]:
+        shapes = " and ".join(str(list(dims)) for dims in takes)
+        raise EvaluationFailure(
+            Reason.CANNOT_BUILD,
+            f"the space takes {shapes}, an example of {dataset.name} is {list(dataset.shape)}",
+        )
+    return graph
+
+
 def build_network(job: Job, dataset: Dataset, device: torch.device) -> Network:
     """The job's network with fresh weights, drawn from its seed.
 
@@ -50,14 +66,7 @@ def build_network(job: Job, dataset: Dataset, device: torch.device) -> Network:
     """
     seed_torch(job.seed, "weights")
     try:
-        graph = job.context.space.graph(job.architecture, classes=dataset.classes)
-        takes = [graph.nodes[number].operation.shape.dims for number in graph.inputs.values()]
-        if takes != [dataset.shape]:
-            shapes = " and ".join(str(list(dims)) for dims in takes)
-            raise EvaluationFailure(
-                Reason.CANNOT_BUILD,
-                f"the space takes {shapes}, an example of {dataset.name} is {list(dataset.shape)}",
-            )
+        graph = graph_of(job, dataset)
         module = build_module(graph)
         module.to(device)
         if len(dataset.shape) == 3:

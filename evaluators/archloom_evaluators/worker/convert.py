@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archloom.errors import ArchloomError
@@ -89,7 +89,17 @@ def description_to_proto(info: EvaluatorInfo, batched: bool) -> registry_pb2.Eva
         exports=info.exports,
         fidelities=info.fidelities,
         recipe=info.recipe,
+        proxies=[proxy.name for proxy in info.proxies],
     )
+
+
+def proxies_to_proto(infos: Iterable[EvaluatorInfo]) -> list[registry_pb2.Proxy]:
+    """What several evaluators offer, each name once."""
+    found = {proxy.name: proxy for info in infos for proxy in info.proxies}
+    return [
+        registry_pb2.Proxy(name=f"proxies/{name}", summary=proxy.summary, goal=common_pb2.GOAL_MAXIMIZE)
+        for name, proxy in sorted(found.items())
+    ]
 
 
 class JobReader:

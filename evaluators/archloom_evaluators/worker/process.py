@@ -18,7 +18,7 @@ from archloom.v1 import registry_pb2
 from archloom_evaluators.registry import Registry, installed_registry
 from archloom_evaluators.settings import WorkerSettings
 from archloom_evaluators.worker.api import Api, open_channel
-from archloom_evaluators.worker.convert import description_to_proto
+from archloom_evaluators.worker.convert import description_to_proto, proxies_to_proto
 from archloom_evaluators.worker.heartbeat import Heartbeat
 from archloom_evaluators.worker.load import BusyShare
 from archloom_evaluators.worker.loop import WorkLoop
@@ -126,6 +126,7 @@ class WorkerProcess:
                 for kind, evaluator in self.registry.evaluators.items()
             ],
             datasets=described_datasets(),
+            proxies=proxies_to_proto(each.describe() for each in self.registry.evaluators.values()),
             dataset_schemes=SCHEMES,
             dataset_roots=[str(folder.resolve()) for folder in self.settings.roots.folders],
         )
