@@ -26,6 +26,8 @@ UNUSUAL = 12
 ROUNDS = 2
 #: The standard deviation of the noise; the true values of random members have one of about 0.1.
 NOISE = 0.05
+#: That of what is added where a network is hardly trained.
+NOISE_EARLY = 0.03
 #: Architectures that are kept encoded, some 50 KB each.
 KEPT = 2_000
 
@@ -188,10 +190,16 @@ class Objective:
     noise: float = 0.0
     seed: str = ""
 
-    def told(self, found: Features) -> float:
-        if not self.noise:
-            return self.value(found)
-        return self.value(found) + Random(f"{self.seed}/{found.network}").gauss(0.0, self.noise)
+    def told(self, found: Features, trained: float = 1.0) -> float:
+        """After ``trained`` of all epochs. What is trained less is worth less, each network at a rate of its
+        own, and is noisier, so that curves cross.
+        """
+        value, rng = self.value(found), Random(f"{self.seed}/{found.network}")
+        noise, rate = rng.gauss(0.0, self.noise), rng.uniform(1.0, 4.0)
+        if trained >= 1.0:
+            return value + noise
+        early = Random(f"{self.seed}/{found.network}/{trained:.6f}").gauss(0.0, NOISE_EARLY * (1.0 - trained))
+        return value * (1.0 - 0.5 * (1.0 - trained) ** rate) + noise + early
 
 
 def sizes(network: Network, hidden: Features, rng: Random) -> Value:

@@ -6,13 +6,15 @@
 A seed draws the hidden member, the function's weights and noise, and the search's own randomness, so a
 strategy and random meet the same problems. What counts is the true value of the trial that looked best. The
 difference to random is paired by seed; its 95% interval and the probability that the strategy is worse are
-by bootstrap over the seeds. A query is a trial; an equal architecture, or a score that is not offered, is
-refused and costs none.
+by bootstrap over the seeds. A query is a trial of full fidelity, 27 epochs; a shorter one costs its share,
+and one that goes on from another's checkpoint what is added to that. An equal architecture, or a score that
+is not offered, is refused and costs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import time
@@ -25,13 +27,18 @@ import objectives
 from archloom.space import Architecture, load_preset
 from archloom.strategy.load import installed_strategies, load_strategy
 from archloom.strategy.runtime import StrategyRuntime
-from archloom.strategy.values import Objective, SearchSpec
+from archloom.strategy.values import Fidelity, Objective, SearchSpec
+from archloom.testing.rehearsal import fidelity_of
 from archloom.testing.session import Session, SessionTrial
 from archloom.v1 import strategy_pb2
 
 PRESETS = ("darts", "mobile", "text_encoder")
 BASELINE = "random"
 METRIC = "value"
+FULL = Fidelity(epochs=27)
+#: Trials for each query that a strategy of several fidelities may make: what ASHA makes of it, with rungs of
+#: 1, 3, 9 and 27 epochs.
+TRIALS_A_QUERY = 10
 #: Steps in a row without a new trial after which a search ends.
 PATIENCE = 300
 RESAMPLES = 4_000
@@ -65,6 +72,15 @@ class Result:
         return self.curve[min(queries, len(self.curve)) - 1] if self.curve else 0.0
 
 
+@dataclass(frozen=True)
+class Running:
+    trial: SessionTrial
+    found: objectives.Features
+    epochs: int
+    cost: float
+    """In queries."""
+
+
 class Search:
     """The evaluator's side of one search."""
 
@@ -74,63 +90,74 @@ class Search:
         self.network, self.problem = network, problem
         self._contender, self._seed = contender, seed
         self._order = Random(f"order/{seed}")
-        self._keys: set[str] = set()
-        self._networks: set[str] = set()
+        self._asked: set[tuple[str, Fidelity]] = set()
+        self._networks: set[tuple[str, Fidelity]] = set()
+        self._epochs: dict[int, int] = {}
         self._curve: list[float] = []
-        self._best = float("-inf")
+        self._best, self._value = float("-inf"), 0.0
+        self._spent = self._ended = 0.0
         self._repeated = self._refused = 0
 
     def run(self, queries: int, parallel: int) -> Result:
+        fidelities = self._contender.plugin.describe().capabilities.multi_fidelity
         spec = SearchSpec(
             space=self.network.space,
             objectives=(Objective(METRIC),),
-            trials=queries,
+            fidelity=FULL,
+            trials=queries * (TRIALS_A_QUERY if fidelities else 1),
             parallelism=parallel,
         )
-        session = Session(self._contender.plugin, spec, self._contender.settings, seed=self._seed)
-        running: list[tuple[SessionTrial, objectives.Features]] = []
+        # A name of its own: replicas keep the log of an experiment under its uid.
+        name = hashlib.sha256(self.problem.seed.encode()).hexdigest()[:16]
+        session = Session(self._contender.plugin, spec, self._contender.settings, seed=self._seed, name=name)
+        running: list[Running] = []
         seconds, idle, over = 0.0, 0, False
-        while len(self._curve) < queries and (running or not over):
-            free = min(parallel - len(running), queries - len(self._keys))
-            if free > 0 and not over:
+        while running or (self._spent < queries - 1e-9 and not over):
+            free = parallel - len(running)
+            if not fidelities:
+                free = min(free, queries - round(self._spent))
+            if free > 0 and self._spent < queries - 1e-9 and not over:
                 started = time.process_time()
                 answer = session.ask(free)
                 seconds += time.process_time() - started
-                taken = list(self._taken(session, answer))
-                running += taken
-                idle = 0 if taken or running else idle + 1
+                running += self._taken(session, spec, answer)
+                idle = 0 if running else idle + 1
                 over = answer.HasField("exhausted") or idle > PATIENCE
             if running:
-                trial, found = running.pop(self._order.randrange(len(running)))
-                session.finish(trial, {METRIC: self._told(found)})
+                self._end(session, running.pop(self._order.randrange(len(running))))
         return Result(tuple(self._curve), self._repeated, self._refused, seconds)
 
     def _taken(
-        self, session: Session, answer: strategy_pb2.ProposeResponse
-    ) -> Iterator[tuple[SessionTrial, objectives.Features]]:
+        self, session: Session, spec: SearchSpec, answer: strategy_pb2.ProposeResponse
+    ) -> Iterator[Running]:
         for ordinal, proposal in enumerate(answer.proposals.proposals):
             architecture = Architecture.from_proto(proposal.architecture)
-            if proposal.fidelity.proxies:
+            fidelity = fidelity_of(proposal, spec)
+            if fidelity.proxies:
                 self._refused += 1
-                session.refuse(ordinal, proposal, f"there is no proxy {proposal.fidelity.proxies[0]!r}")
-            elif architecture.key in self._keys:
+                session.refuse(ordinal, proposal, f"there is no proxy {fidelity.proxies[0]!r}")
+            elif (architecture.key, fidelity) in self._asked:
                 self._refused += 1
                 session.refuse(ordinal, proposal, "an equal trial exists")
             else:
                 found = self.network(architecture)
-                self._repeated += found.network in self._networks
-                self._keys.add(architecture.key)
-                self._networks.add(found.network)
-                yield session.accept(ordinal, proposal), found
+                self._repeated += (found.network, fidelity) in self._networks
+                self._asked.add((architecture.key, fidelity))
+                self._networks.add((found.network, fidelity))
+                trial = session.accept(ordinal, proposal)
+                self._epochs[trial.number] = fidelity.epochs
+                cost = (fidelity.epochs - self._epochs.get(proposal.resume_from, 0)) / FULL.epochs
+                self._spent += cost
+                yield Running(trial, found, fidelity.epochs, cost)
 
-    def _told(self, found: objectives.Features) -> float:
-        told = self.problem.told(found)
-        if told > self._best:
-            self._best = told
-            self._curve.append(self.problem.value(found))
-        else:
-            self._curve.append(self._curve[-1])
-        return told
+    def _end(self, session: Session, running: Running) -> None:
+        told = self.problem.told(running.found, running.epochs / FULL.epochs)
+        session.finish(running.trial, {METRIC: told})
+        if running.epochs == FULL.epochs and told > self._best:
+            self._best, self._value = told, self.problem.value(running.found)
+        self._ended += running.cost
+        while len(self._curve) < int(self._ended + 1e-9):
+            self._curve.append(self._value)
 
 
 @dataclass(frozen=True)
