@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from archloom.bench.hypervolume import Losses, front_of, hypervolume
-from archloom.space import Space
+from archloom.bench.proxies import Scorer
+from archloom.space import Architecture, Space
 from archloom.strategy.values import Fidelity, Goal, Objective, SearchSpec
 from archloom.tables import Key, Keys
 
@@ -80,6 +81,8 @@ class Benchmark:
     """Of each lower fidelity, by its epochs, what the metrics are there. A trial costs its share of the
     full epochs, from the start: the table's trainings went on from no other.
     """
+    scorer: Scorer | None = None
+    """Computes training-free scores; without one they are looked up."""
     proxies: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
     """Training-free scores by name and key. They are free, and counted beside the queries."""
 
@@ -114,6 +117,17 @@ class Benchmark:
     @property
     def cheapest(self) -> float:
         return min((self.cost(epochs) for epochs in self.lower), default=1.0)
+
+    def offers(self, proxy: str) -> bool:
+        """Whether there is such a score at all."""
+        return proxy in (self.proxies if self.scorer is None else self.scorer.names)
+
+    def scores(self, architecture: Architecture, proxies: Sequence[str]) -> Mapping[str, float]:
+        """Those that are known of it: a cell without a row has none."""
+        if self.scorer is not None:
+            return self.scorer(architecture, proxies)
+        key, columns = self.keys.of(architecture), {name: self.proxies[name] for name in proxies}
+        return {name: column[key] for name, column in columns.items() if key in column}
 
     def has(self, key: Key, epochs: int = 0) -> bool:
         """Whether the table has every metric of it."""

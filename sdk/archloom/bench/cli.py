@@ -61,6 +61,12 @@ def tabular(
     epochs: Annotated[
         int, typer.Option(min=0, help="Epochs of the full fidelity, which --metric is of.")
     ] = 0,
+    proxies: Annotated[
+        str,
+        typer.Option(
+            help="live: compute training-free scores with torch (extra evaluators), on random inputs."
+        ),
+    ] = "",
     goal: Annotated[
         list[Goal] | None,
         typer.Option(
@@ -95,6 +101,7 @@ def tabular(
         report=report,
         report_table=report_table,
         proxy_table=proxy_table,
+        proxies=proxies,
         fidelities=fidelity or [],
         epochs=epochs,
         queries=queries,

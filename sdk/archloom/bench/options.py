@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from archloom.bench.benchmark import Benchmark, Metric
+from archloom.bench.proxies import ProxyColumns, read_scorer
 from archloom.errors import InvalidInput, Violation
 from archloom.space import Space, load_preset, preset_names
 from archloom.strategy.settings import near
@@ -24,6 +26,7 @@ def read_benchmark(
     report: str,
     report_table: Path | None,
     proxy_table: Path | None,
+    proxies: str,
     fidelities: Sequence[str],
     epochs: int,
     queries: int,
@@ -41,7 +44,12 @@ def read_benchmark(
         raise InvalidInput([Violation("--metric", f"{', '.join(metrics)}: two of them have one name")])
     if not any(all(key in metric.values for metric in columns) for key in columns[0].values):
         raise InvalidInput([Violation("--metric", f"no row has all of {', '.join(metrics)}")])
-    proxies = found if proxy_table is None else [read_table(proxy_table, keys, option="--proxy-table")]
+    if proxies and proxy_table is not None:
+        message = "give --proxy-table or --proxies: scores are looked up or computed"
+        raise InvalidInput([Violation("--proxies", message)])
+    # What is searched for, or reported, is no free score.
+    hidden = {*metrics, report, *(name for text in fidelities for name in re.split("[=,]", text)[1:])}
+    scored = found if proxy_table is None else [read_table(proxy_table, keys, option="--proxy-table")]
     return Benchmark(
         space=tree,
         keys=keys,
@@ -51,7 +59,8 @@ def read_benchmark(
         parallel=parallel,
         epochs=epochs,
         lower=_lower(found, columns, fidelities, epochs),
-        proxies=_Columns(proxies),
+        proxies=ProxyColumns(scored, hidden if proxy_table is None else ()),
+        scorer=read_scorer(proxies, tree),
     )
 
 
@@ -120,25 +129,6 @@ def _lower(
         ]
         found[level] = (*named, *(metric.values for metric in metrics[len(named) :]))
     return found
-
-
-class _Columns(Mapping[str, Mapping[Key, float]]):
-    """Tables' columns by name, each gathered when it is asked for."""
-
-    def __init__(self, tables: Sequence[Table]) -> None:
-        self._holders = {name: table for table in reversed(tables) for name in table.columns}
-        self._gathered: dict[str, Mapping[Key, float]] = {}
-
-    def __getitem__(self, name: str) -> Mapping[Key, float]:
-        if name not in self._gathered:
-            self._gathered[name] = self._holders[name].column(name, "--proxy-table")
-        return self._gathered[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._holders)
-
-    def __len__(self) -> int:
-        return len(self._holders)
 
 
 def _space(name: str) -> tuple[Space, Keys]:

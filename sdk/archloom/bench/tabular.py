@@ -238,12 +238,11 @@ class _Search:
     def _score(
         self, ordinal: int, proposal: strategy_pb2.Proposal, key: Key, proxies: tuple[str, ...]
     ) -> None:
-        unknown = [name for name in proxies if name not in self._benchmark.proxies]
+        unknown = [name for name in proxies if not self._benchmark.offers(name)]
         if unknown:
-            self._refuse(ordinal, proposal, f"the table has no proxy {unknown[0]!r}")
+            self._refuse(ordinal, proposal, f"the benchmark has no proxy {unknown[0]!r}")
             return
-        columns = {name: self._benchmark.proxies[name] for name in proxies}
-        scores = {name: column[key] for name, column in columns.items() if key in column}
+        scores = self._benchmark.scores(Architecture.from_proto(proposal.architecture), proxies)
         if (key, proxies) in self._scored:
             self._repeat()
         else:
