@@ -172,3 +172,44 @@ def test_a_yield_in_a_slow_batch_returns_what_is_left(
 def test_the_schema_says_that_the_path_is_a_file() -> None:
     """So that the controller caches nothing of it: the file may be corrected."""
     assert TableEvaluator().describe().settings_schema["properties"]["path"]["format"] == "path"
+
+
+SCORED = {
+    **SETTINGS,
+    "proxies": {"naswot": "nwot", "zen": "zen"},
+    "proxy_path": "scores.csv",
+}
+
+
+def test_proxy_trials_read_their_own_columns(served: Any, kit: Any, table: Path, space: Space) -> None:
+    controller = served.controller
+    names = archs(table)
+    (table / "scores.csv").write_text(f"arch,nwot,zen\n{names[1]},1.5,2.5\n{names[2]},3.5,\n{names[3]},,\n")
+
+    def ask(number: int, settings: dict[str, Any], *proxies: str) -> str:
+        architecture = nasbench201.from_arch_string(names[number])
+        trial = kit.trial(len(controller.contexts), architecture)
+        trial.fidelity.CopyFrom(common_pb2.Fidelity(proxies=proxies))
+        name: str = controller.add(trial, kit.context(space, "table", settings))
+        return name
+
+    both, half, none, absent, unknown, unset = (
+        ask(1, SCORED, "naswot", "zen"),
+        ask(2, SCORED, "naswot", "zen"),
+        ask(3, SCORED, "zen"),
+        ask(4, SCORED, "zen"),
+        ask(1, SCORED, "synflow"),
+        ask(1, SETTINGS, "zen"),
+    )
+    with kit.worker(served, {"table": TableEvaluator(Roots((table,)))}) as worker:
+        assert worker.loop.drain() == 6
+    assert controller.metrics(both) == {"naswot": 1.5, "zen": 2.5}
+    assert controller.metrics(half) == {"naswot": 3.5}
+    words = {
+        none: "the table's row has no number for zen",
+        absent: "the table has no row",
+        unknown: "the table's settings name no proxy 'synflow', but naswot, zen",
+        unset: "the table's settings name no proxies",
+    }
+    for name, sentence in words.items():
+        assert controller.failures[name].failure.message.startswith(sentence)

@@ -18,6 +18,7 @@ from archloom.space import Space
 from archloom.v1 import common_pb2, trial_pb2
 from archloom_evaluators.data import digits
 from archloom_evaluators.data.paths import Roots
+from archloom_evaluators.scores import NAMES
 from archloom_evaluators.train.evaluator import METRICS, TrainEvaluator
 from safetensors.numpy import load as load_safetensors
 
@@ -141,7 +142,11 @@ def test_a_recipe_decides_and_equal_trials_are_equal(served: Any, kit: Any, spac
         ({"dataset": "mnist5k"}, common_pb2.FAILURE_REASON_CANNOT_BUILD, "[1, 28, 28]"),
         ({"lr": "fast"}, common_pb2.FAILURE_REASON_DATA, "evaluator.settings.lr"),
         ({"device": "cuda"}, common_pb2.FAILURE_REASON_DATA, "no CUDA device"),
-        ({"proxies": ["synflow"]}, common_pb2.FAILURE_REASON_DATA, "no other fidelity"),
+        (
+            {"proxies": ["synflo"]},
+            common_pb2.FAILURE_REASON_DATA,
+            "train knows no proxy 'synflo', only param",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_a_sentence(
@@ -156,6 +161,28 @@ def test_what_cannot_be_trained_is_a_sentence(
         worker.loop.drain()
     assert served.controller.failures[name].failure.reason == reason
     assert words in served.controller.failures[name].failure.message
+
+
+def test_proxy_trials_are_scored_many_to_a_lease(served: Any, kit: Any, space: Space) -> None:
+    controller = served.controller
+    controller.long_kinds = set()
+    context = kit.context(space, "train", SETTINGS | {"proxy_batch_size": 16})
+    architectures = [space.at(0), space.at(1), space.at(0)]
+    names = []
+    for number, each in enumerate(architectures, start=1):
+        trial = kit.trial(number, each, fidelity=common_pb2.Fidelity(proxies=NAMES))
+        trial.seed = 5
+        names.append(controller.add(trial, context))
+    with kit.worker(served, {"train": evaluator()}) as worker:
+        assert worker.loop.drain() == 3
+    assert controller.calls.count("LeaseTrials") == 2
+    first, second, third = (controller.metrics(name) for name in names)
+    assert set(first) == set(NAMES)
+    assert first == third
+    assert first["synflow"] != second["synflow"]
+    graph = space.graph(architectures[0], classes=10)
+    assert (first["parameters"], first["flops"]) == (graph.parameters, graph.flops)
+    assert not controller.blobs
 
 
 WORKER = """
