@@ -8,15 +8,16 @@ from archloom_strategies.multi_fidelity.strategy import MultiFidelity
 
 class TestAsha(StrategyContract):
     strategy = MultiFidelity
+    trials = 24
 
 
 class TestHyperband(StrategyContract):
     strategy = MultiFidelity
     settings = {"scheduler": "hyperband", "stopping": "median"}
-    trials = 24
+    trials = 12
 
 
 class TestSuccessiveHalving(StrategyContract):
     strategy = MultiFidelity
     settings = {"scheduler": "successive-halving", "stopping": "curve"}
-    trials = 24
+    trials = 12

@@ -158,6 +158,7 @@ def fault_settings(data_root: Path) -> StackSettings:
         strategies={
             "random": "archloom_strategies.random_search:RandomSearch",
             "evolution": "archloom_strategies.evolution.strategy:Evolution",
+            "multi-fidelity": "archloom_strategies.multi_fidelity.strategy:MultiFidelity",
             "slow-evolution": "slow_evolution:SlowEvolution",
         },
     )
