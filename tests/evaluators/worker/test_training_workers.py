@@ -167,7 +167,7 @@ def test_proxy_trials_are_scored_many_to_a_lease(served: Any, kit: Any, space: S
     controller = served.controller
     controller.long_kinds = set()
     context = kit.context(space, "train", SETTINGS | {"proxy_batch_size": 16})
-    architectures = [space.at(0), space.at(1), space.at(0)]
+    architectures = [space.at(0), space.at(3), space.at(0)]
     names = []
     for number, each in enumerate(architectures, start=1):
         trial = kit.trial(number, each, fidelity=common_pb2.Fidelity(proxies=NAMES))
