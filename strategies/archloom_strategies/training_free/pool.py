@@ -10,7 +10,7 @@ from archloom.space import Architecture, SpaceError
 from archloom.strategy import ProposeRequest
 
 from archloom_strategies.enumeration import members_of
-from archloom_strategies.features import encoder_of
+from archloom_strategies.networks import networks_of
 
 #: Parents of a generation.
 PARENTS = 16
@@ -26,7 +26,7 @@ class Newcomers:
     ) -> None:
         """None of ``known`` comes again; ``size`` is the pool's whole size."""
         self._space = request.space
-        self._encoder = encoder_of(request)
+        self._name = networks_of(request.space).name
         self._rng = rng
         members = members_of(request)
         self._members = members if members is not None and len(members) <= size else None
@@ -34,7 +34,7 @@ class Newcomers:
         self._networks: set[str] = set()
         for architecture in known:
             self._seen.add(architecture.key)
-            self._networks.add(self._encoder(architecture).network)
+            self._networks.add(self._name(architecture))
 
     def take(self, count: int, parents: Sequence[Architecture]) -> list[Architecture]:
         """Up to ``count``: children of parents, or random ones without. Fewer: there is hardly one left."""
@@ -55,7 +55,7 @@ class Newcomers:
             if architecture.key in self._seen:
                 continue
             self._seen.add(architecture.key)
-            network = self._encoder(architecture).network
+            network = self._name(architecture)
             if network in self._networks:
                 continue
             self._networks.add(network)

@@ -21,8 +21,8 @@ from archloom.strategy import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
-from archloom_strategies.features import encoder_of
 from archloom_strategies.inner import Inner, InnerState, ask, faults, foreign
+from archloom_strategies.networks import networks_of
 from archloom_strategies.training_free.log import Scored, read_scores
 from archloom_strategies.training_free.pool import PARENTS, Newcomers
 from archloom_strategies.training_free.ranking import best_trials, order
@@ -217,16 +217,16 @@ class _Step:
             room = min(room, warm - len(self.log.trials))
         if room <= 0:
             return []
-        network = encoder_of(request)
-        tried = {network(trial.architecture).network for trial in self.log.trials.values()}
+        name = networks_of(request.space).name
+        tried = {name(trial.architecture) for trial in self.log.trials.values()}
         ended = [each for each in self.pool if each.ended]
         found: list[Proposal] = []
         for rank, place in enumerate(order(ended, request.spec), start=1):
             if len(found) == room:
                 break
             architecture = ended[place].architecture
-            if architecture.key not in self.log.asked and network(architecture).network not in tried:
-                tried.add(network(architecture).network)
+            if architecture.key not in self.log.asked and name(architecture) not in tried:
+                tried.add(name(architecture))
                 found.append(Proposal(architecture, note=f"rank {rank} of {len(ended)}"))
         return found
 
