@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,6 @@ PRESETS = ("darts", "mobile", "text_encoder")
 BASELINE = "random"
 METRIC = "value"
 FULL = Fidelity(epochs=27)
-#: Trials for each query that a strategy of several fidelities may make: what ASHA makes of it, with rungs of
-#: 1, 3, 9 and 27 epochs.
-TRIALS_A_QUERY = 10
 #: Steps in a row without a new trial after which a search ends.
 PATIENCE = 300
 RESAMPLES = 4_000
@@ -104,7 +102,8 @@ class Search:
             space=self.network.space,
             objectives=(Objective(METRIC),),
             fidelity=FULL,
-            trials=queries * (TRIALS_A_QUERY if fidelities else 1),
+            # Where trials have several prices, how many there are is for the strategy to decide.
+            trials=0 if fidelities else queries,
             parallelism=parallel,
         )
         # A name of its own: replicas keep the log of an experiment under its uid.
@@ -221,6 +220,8 @@ def cases(contenders: Sequence[Contender], options: argparse.Namespace) -> Itera
                     search = Search(contender, network, problem, seed)
                     result = search.run(options.queries, options.parallel)
                     found.setdefault((function, contender.label), []).append(result)
+            done = seed - options.first_seed + 1
+            print(f"{preset}: {done} of {options.seeds} seeds", file=sys.stderr, flush=True)
         for function in options.function:
             at_random = found[function, BASELINE]
             for contender in contenders or (random,):
