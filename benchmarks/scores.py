@@ -3,8 +3,8 @@
     python benchmarks/scores.py FOLDER [--cells 200] [--examples 64] [--seed 0] [--scores naswot,synflow]
 
 FOLDER holds nb201_zc_proxies_cifar10.csv.gz and nb201_cifar10_200ep.csv.gz. Cells are drawn among those with
-published scores; networks have the official skeleton, weights and inputs are random. Ends with 1 when naswot or
-synflow is less than .9 (Spearman) from the published column.
+published scores; networks have the official skeleton, weights and inputs are random. Ends with 1 when naswot
+or synflow is less than .9 (Spearman) from the published column.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ specs = st.builds(
         cache=st.booleans(),
         worker_labels=st.dictionaries(texts, texts, max_size=3),
     ),
-    budget=st.builds(Budget, trials=st.integers(1, 10**7)),
+    budget=st.builds(Budget, trials=st.integers(1, 10**7), proxy_trials=st.none() | st.integers(0, 10**7)),
     parallelism=st.integers(1, 100_000),
     trial=st.none()
     | st.builds(
