@@ -186,7 +186,7 @@ def test_a_failed_trial_says_why(client: Client, fake: FakeServer) -> None:
 
 def test_the_spec_comes_back_with_the_experiment(client: Client, space: object) -> None:
     spec = client.experiments.get("sample").spec
-    assert spec.strategy.settings == {"population": 6}
+    assert spec.strategy.settings == {"kind": "regularized", "population": 6}
     assert not isinstance(spec.space, str)
 
 
