@@ -67,7 +67,7 @@ class TrainConfig(BaseModel):
     evaluation_batch_size: int = Field(default=250, ge=1, le=65_536)
     latency_batch_size: int = Field(default=1, ge=1, le=4096)
     proxy_batch_size: int = Field(
-        default=64, ge=2, le=4096, description="Examples that training-free scores are computed on."
+        default=32, ge=2, le=4096, description="Examples that training-free scores are computed on."
     )
     latency_runs: int = Field(default=30, ge=3, le=10_000)
 
