@@ -56,6 +56,7 @@ class Board:
         self.charged = 0
         """Trials of the budget so far."""
         self._rungs: dict[int, tuple[Configuration, int]] = {}
+        self._orders: dict[tuple[int, ...], list[Configuration]] = {}
         for event in events:
             self._take(event)
 
@@ -139,11 +140,14 @@ class Board:
 
     def ordered_at(self, rung: int, among: Iterable[Configuration]) -> list[Configuration]:
         """Those with a result at ``rung``, best first; what was ended early on the way to it, last."""
-        some = list(among)
-        whole = [each for each in some if rung in each.results and not each.stopped]
-        order = ordered(self.spec, [each.results[rung] for each in whole])
-        ended_early = [each for each in some if each.stopped and rung in each.trials]
-        return [whole[place] for place in order] + ended_early
+        some = [each for each in among if rung in each.trials and (rung in each.results or each.stopped)]
+        # A step asks for the same order for each of its proposals, and plans change no result.
+        key = (rung, *(id(each) for each in some))
+        if key not in self._orders:
+            whole = [each for each in some if not each.stopped]
+            order = ordered(self.spec, [each.results[rung] for each in whole])
+            self._orders[key] = [whole[place] for place in order] + [each for each in some if each.stopped]
+        return self._orders[key]
 
     def promotable(self, configuration: Configuration, rung: int) -> bool:
         """Whether it may go to ``rung``, and training on can make it feasible."""

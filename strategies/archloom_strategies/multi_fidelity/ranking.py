@@ -53,7 +53,9 @@ def _by_objectives(places: list[int], scores: Sequence[tuple[float, ...]]) -> li
 
 def _fronts(scores: NDArray[np.float64]) -> list[list[int]]:
     """Rows [n, d] in fronts: what nothing left dominates, again and again."""
-    no_worse: NDArray[np.bool_] = np.all(scores[:, None] >= scores[None], axis=2)
+    no_worse = np.ones((len(scores), len(scores)), bool)
+    for column in scores.T:
+        no_worse &= column[:, None] >= column[None]
     dominates = no_worse & ~no_worse.T
     left = np.ones(len(scores), bool)
     over = dominates.sum(0)
