@@ -63,7 +63,7 @@ class MultiFidelity(Strategy[MultiFidelitySettings, MultiFidelityState]):
     version = "1"
     summary = "Successive halving (ASHA, Hyperband) over any strategy; promotions resume from checkpoints."
     capabilities = Capabilities(
-        max_objectives=0, constraints=True, multi_fidelity=True, curves=True, history=True
+        max_objectives=0, constraints=True, multi_fidelity=True, curves=True, history=True, proxies=True
     )
 
     def check(self, spec: SearchSpec, settings: MultiFidelitySettings) -> Iterable[Violation]:
