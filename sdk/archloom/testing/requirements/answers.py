@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +95,23 @@ def foreign_state_is_refused(kit: Kit) -> None:
         foreign.CopyFrom(request)
         foreign.state.version = FOREIGN_LAYOUT
         try:
-            kit.cold(session, foreign, "foreign")
+            with _unlogged():
+                kit.cold(session, foreign, "foreign")
         except ArchloomError:
             return
         raise Broken(f"a state of layout {FOREIGN_LAYOUT:,} was taken for one of its own")
     raise Idle("it keeps no state")
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Without the runtime's traceback of a failure that is wanted."""
+    log = logging.getLogger("archloom.strategy")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def another_seed_another_search(kit: Kit) -> None:
