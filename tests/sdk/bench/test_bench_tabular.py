@@ -25,8 +25,8 @@ from archloom.strategy import (
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.strategy.server import StrategyServer
 from archloom.tables import Key, arch_keys, decision_keys
-from archloom_strategies.random_search import RandomSearch
 from archloom_strategies.evolution.strategy import Evolution
+from archloom_strategies.random_search import RandomSearch
 from pydantic import BaseModel
 
 SPACE = load_preset("nasbench201")
