@@ -99,7 +99,7 @@ def test_constraints_over_floats_are_kept() -> None:
     space = Space.from_yaml(
         "let: {rate: {float: [0.0, 0.5]}}\n"
         "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
-        "body: {layer: dropout, p: \"=rate\"}\n"
+        'body: {layer: dropout, p: "=rate"}\n'
         "constraints: [rate >= 0.2]\n"
     )
     assert sorted(each["rate"] for each in search(space, 100, points=3).proposed) == [0.25, 0.5]

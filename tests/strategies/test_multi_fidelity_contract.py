@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from archloom.testing import StrategyContract
 from archloom_strategies.multi_fidelity.strategy import MultiFidelity
 
@@ -13,11 +15,11 @@ class TestAsha(StrategyContract):
 
 class TestHyperband(StrategyContract):
     strategy = MultiFidelity
-    settings = {"scheduler": "hyperband", "stopping": "median"}
+    settings: ClassVar[dict[str, object]] = {"scheduler": "hyperband", "stopping": "median"}
     trials = 12
 
 
 class TestSuccessiveHalving(StrategyContract):
     strategy = MultiFidelity
-    settings = {"scheduler": "successive-halving", "stopping": "curve"}
+    settings: ClassVar[dict[str, object]] = {"scheduler": "successive-halving", "stopping": "curve"}
     trials = 12
