@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,12 +17,21 @@ from pathlib import Path
 from archloom_local import guard
 from archloom_local.errors import LocalError
 
+#: Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152), one of
+#: which would else be handed to some client between our choice and the server's listening.
+_PORTS = range(20_000, 30_000)
+_order = itertools.count(secrets.randbelow(len(_PORTS)))
+
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on now, and that this process was not given before.
+    LocalError when all are taken.
+    """
+    for place in itertools.islice(_order, len(_PORTS)):
+        port = _PORTS[place % len(_PORTS)]
+        if not port_is_taken(port):
+            return port
+    raise LocalError(f"No port from {_PORTS.start} to {_PORTS.stop - 1} is free on loopback.")
 
 
 def port_is_taken(port: int) -> bool:

@@ -157,3 +157,20 @@ def test_a_free_port_can_be_listened_on() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", free_port()))
         server.listen()
+
+
+def test_free_ports_are_given_once() -> None:
+    """A server listens a while after its port was chosen: neither the next server nor a client's connection,
+    whose port the system chooses, may have it in between.
+    """
+    chosen = {free_port() for _ in range(200)}
+    assert len(chosen) == 200
+    connections = []
+    with socket.socket() as listening, contextlib.ExitStack() as stack:
+        listening.bind(("127.0.0.1", free_port()))
+        listening.listen(200)
+        for _ in range(200):
+            connection = stack.enter_context(socket.create_connection(listening.getsockname()))
+            connections.append(connection.getsockname()[1])
+    assert not chosen & set(connections)
+    assert all(max(chosen) < port for port in connections)

@@ -19,19 +19,13 @@ import pytest
 from archloom.space import Space, load_preset, nasbench201
 from archloom.v1 import common_pb2, evaluation_pb2
 from archloom.wakeup import TASK, queue_of
+from archloom_local.process import free_port
 from archloom_local.redis import Redis
 from celery import Celery
 from kombu import Connection
 from prometheus_client.parser import text_string_to_metric_families
 
 QUEUE = queue_of("cpu")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
