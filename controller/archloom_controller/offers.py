@@ -16,9 +16,6 @@ from google.protobuf.struct_pb2 import Struct
 from archloom_controller.interfaces import DatasetInfo, EvaluatorInfo
 from archloom_controller.settings_schema import schema_faults
 
-#: Metrics that the architecture alone decides; the controller knows them before the evaluator does.
-STATIC_METRICS = ("parameters", "flops")
-
 
 def with_classes(
     spec: experiment_pb2.ExperimentSpec, dataset: DatasetInfo
@@ -65,10 +62,12 @@ def shapes(space: Space, dataset: DatasetInfo) -> list[Violation]:
 
 
 def metrics(spec: experiment_pb2.ExperimentSpec, evaluator: EvaluatorInfo) -> list[Violation]:
-    """Objectives and constraints name what the evaluator reports."""
-    if not evaluator.metrics:
+    """Objectives and constraints name what the evaluator reports: whatever its settings are, or named by a
+    setting that its schema gives the format "metrics". An evaluator that tells neither may report anything.
+    """
+    known = {*evaluator.metrics, *_named(evaluator, spec.evaluator.settings, "metrics")}
+    if not known:
         return []
-    known = {*evaluator.metrics, *STATIC_METRICS}
     named: Iterable[tuple[str, str]] = [
         *((f"objectives[{i}].metric", each.metric) for i, each in enumerate(spec.objectives)),
         *((f"constraints[{i}].metric", each.metric) for i, each in enumerate(spec.constraints)),
@@ -113,14 +112,18 @@ def proxies(evaluator: EvaluatorInfo | None, settings: Struct) -> frozenset[str]
     """
     if evaluator is None:
         return frozenset()
+    return frozenset({*evaluator.proxies, *_named(evaluator, settings, "proxies")})
+
+
+def _named(evaluator: EvaluatorInfo, settings: Struct, kind: str) -> list[str]:
+    """The keys of the settings that are objects and have this format in the evaluator's schema."""
     known = evaluator.settings_schema.get("properties", {})
-    named = [
+    return [
         name
         for setting, value in MessageToDict(settings).items()
-        if isinstance(value, dict) and known.get(setting, {}).get("format") == "proxies"
+        if isinstance(value, dict) and known.get(setting, {}).get("format") == kind
         for name in value
     ]
-    return frozenset({*evaluator.proxies, *named})
 
 
 def recipe(space: Space, evaluator: EvaluatorInfo) -> list[Violation]:

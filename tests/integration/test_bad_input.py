@@ -44,6 +44,15 @@ BAD: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
     "unknown data set": ({"task": {"kind": "classification", "dataset": "digit"}}, "task.dataset"),
     "unknown metric": ({"objectives": [{"maximize": "val_acuracy"}]}, "objectives[0].metric"),
+    "a metric that the table's settings do not name": (
+        {
+            "space": "nasbench201",
+            "objectives": [{"maximize": "accuracy"}, {"minimize": "parameters"}],
+            "task": {"kind": "classification", "dataset": "table"},
+            "evaluator": {"kind": "table", "settings": {"path": "x.csv", "metrics": {"accuracy": "val"}}},
+        },
+        "objectives[1].metric: evaluator 'table' does not report 'parameters' (known: accuracy)",
+    ),
     "folder outside the roots": (
         {"task": {"kind": "classification", "dataset": "folder:/etc"}},
         "task.dataset",

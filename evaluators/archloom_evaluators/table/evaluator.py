@@ -43,7 +43,9 @@ class TableSettings(BaseModel):
         default="arch",
         description="Rows by an `arch` column (NAS-Bench-201 strings), or one column a decision.",
     )
-    metrics: dict[str, Column] = Field(min_length=1, description="Metric name to column.")
+    metrics: dict[str, Column] = Field(
+        min_length=1, description="Metric name to column.", json_schema_extra={"format": "metrics"}
+    )
     proxies: dict[str, Column] = Field(
         default_factory=dict,
         description="Training-free score to column, read for proxy trials.",
