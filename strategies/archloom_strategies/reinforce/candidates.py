@@ -46,7 +46,7 @@ class Candidates:
         """Architectures that were looked at."""
         self.found: list[Candidate] = []
 
-    def by_policy(self, preferences: Sequence[Preference]) -> None:
+    def by_policy(self, preferences: Sequence[Preference], explored: Sequence[float]) -> None:
         """One for each preference, as far as rounds of draws bring new networks."""
         left = list(preferences)
         for number in range(ROUNDS):
@@ -55,7 +55,7 @@ class Candidates:
             many = min(MOST, max(LEAST, 2 * len(left)))
             wanted = [left[place % len(left)] for place in range(many)]
             given = [_tensor(preference) for preference in wanted]
-            drawn = self._policy.sample(self._rng, given, HEAT**number)
+            drawn = self._policy.sample(self._rng, given, HEAT**number, explored)
             for preference, (architecture, answers) in zip(wanted, drawn, strict=True):
                 if preference in left and self._new(architecture):
                     left.remove(preference)

@@ -30,6 +30,11 @@ from archloom.space.language.domains import (
 #: Integers of more values are a place on a line.
 LISTED = 64
 
+#: Of a place on a continuous line: a millionth is no difference, and all digits would fill the state.
+DIGITS = 6
+#: Values of all decisions together, at most: what a policy in a state can hold.
+MOST_VALUES = 20_000
+
 Answer = int | float
 """The number of a value; on a line, that of a part, or a float from 0 to 1 where it is continuous."""
 
@@ -193,7 +198,7 @@ class Draws:
         if not slot.line:
             return slot.numbers[literal_key(value)]
         if isinstance(draw.domain, Uniform):
-            return draw.domain.unit(cast("float", value))
+            return round(draw.domain.unit(cast("float", value)), DIGITS)
         return cast("int", draw.domain.index(value))
 
 

@@ -18,9 +18,6 @@ from archloom_strategies.trials import TELLING
 
 Request = ProposeRequest[ReinforceSettings, bytes]
 
-#: Proposals under way that are remembered, at least.
-LEAST_ASKED = 128
-
 
 class Known:
     """Digests of the networks that were asked."""
@@ -81,7 +78,8 @@ class Intake:
                 answers=asked.answers if asked else tuple(self._draws.answers(event.architecture)),
                 logs=asked.logs if asked else (),
                 metrics=_metrics(spec, event),
-                violation=_violation(spec, event),
+                violation=min(1e9, spec.violation(event)),
+                infeasible=event.kind is ObservationKind.INFEASIBLE,
                 failed=failed,
             )
         )
@@ -116,14 +114,8 @@ class Intake:
     def under_way(self) -> tuple[Asked, ...]:
         """The newest that fit. Of one that is forgotten the trial counts as another's."""
         each = max((len(one.answers) for one in self.asked.values()), default=1)
-        most = max(LEAST_ASKED, DRAWS // max(1, each))
-        return tuple(self.asked.values())[-most:]
-
-
-def _violation(spec: SearchSpec, event: Observation) -> float:
-    """Above 0 for a trial that is called infeasible, even where no metric says why."""
-    least = 1e-9 if event.kind is ObservationKind.INFEASIBLE else 0.0
-    return min(1e9, max(least, spec.violation(event)))
+        most = DRAWS // max(1, each)
+        return tuple(self.asked.values())[-most:] if most else ()
 
 
 def _metrics(spec: SearchSpec, event: Observation) -> dict[str, float]:

@@ -1,4 +1,5 @@
-"""The state: the policy, the trials that it learns from, and what was asked, in a few hundred KB at most.
+"""The state: the policy, the trials that it learns from, and what was asked. Some 15 KB for a cell, 100 KB
+for a mobile network; below 2 MiB for the largest space, so that it also fits into the state of a composite.
 
 Its bytes: the length of the header (4 bytes, little-endian), the header (JSON), the policy's arrays (32-bit
 floats, little-endian, one after the other in the order of the header's shapes), and 8 bytes for each network.
@@ -20,12 +21,12 @@ from archloom_strategies.reinforce.draws import Answer
 
 #: Networks that are remembered, so that none is asked twice.
 NETWORKS = 10_000
-#: Draws, with what goes with them, of all trials in memory and of all proposals under way.
-DRAWS = 60_000
+#: Draws, with what goes with them, of all trials in memory; and as many of all proposals under way.
+DRAWS = 30_000
 #: Log probabilities are kept as whole numbers of hundredths.
 HUNDREDTHS = 100
 #: Trials in memory.
-LEAST_TRIALS, MOST_TRIALS = 24, 160
+LEAST_TRIALS, MOST_TRIALS = 8, 160
 
 Array = NDArray[np.float32]
 
@@ -41,6 +42,8 @@ class Trial(BaseModel):
     metrics: dict[str, float]
     """Those of objectives and constraints; none that is no finite number."""
     violation: float = 0.0
+    """By how much it breaks the constraints whose metrics were reported."""
+    infeasible: bool = False
     failed: bool = False
 
 

@@ -21,17 +21,18 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from threading import Lock
 
 import torch
 from archloom.space import Architecture
 from archloom.space.decisions.choices import Decisions
 from torch import Tensor
 
-from archloom_strategies.reinforce.draws import Answer, Draw, Draws
+from archloom_strategies.reinforce.draws import DIGITS, Answer, Draw, Draws
 from archloom_strategies.reinforce.memory import Array
 
-#: Numbers in a policy, at most: 2 MB as 32-bit floats.
-SIZE = 500_000
+#: Numbers in a policy, at most: 1 MB as 32-bit floats.
+SIZE = 250_000
 #: Of the features of what was drawn before.
 WIDEST, NARROWEST = 16, 1
 #: Strength of heads beside biases: how much faster a decision is learned alone than together with others.
@@ -41,16 +42,21 @@ WIDTH, LEAST_WIDTH = 1.0, 0.01
 
 NAMES = ("bias", "shared", "heads", "embeddings")
 
+_one_answer = Lock()
+
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Sums in the same order everywhere; and the parts are too small to share out."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    """Sums in the same order everywhere; and the parts are too small to share out. The number of threads is
+    the process's, so one answer is made at a time.
+    """
+    with _one_answer:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 class Layout:
@@ -62,6 +68,9 @@ class Layout:
         outputs = [slot.outputs for slot in slots]
         self.most = max(outputs, default=1)
         self.tokens = sum(outputs)
+        kinds: dict[str, int] = {}
+        self.kinds = [kinds.setdefault(slot.family, len(kinds)) for slot in slots]
+        """[slots]: equal where slots differ in the numbers of repetitions, cells or edges alone."""
         families: dict[tuple[str, object], int] = {}
         members: list[int] = []
         table = torch.full((len(slots), self.most), self.tokens, dtype=torch.long)
@@ -187,9 +196,11 @@ class Policy:
 
     @torch.no_grad()
     def sample(
-        self, rng: Random, preferences: Sequence[Tensor], temperature: float
+        self, rng: Random, preferences: Sequence[Tensor], temperature: float, explored: Sequence[float]
     ) -> list[tuple[Architecture, list[Answer]]]:
-        """One architecture for each preference; whether it fits the space's constraints is not looked at."""
+        """One architecture for each preference; whether it fits the space's constraints is not looked at.
+        ``explored``: for each slot the chance that it is drawn uniformly, whatever the policy would have it.
+        """
         weights = [self.weights(preference) for preference in preferences[:1]]
         if len({tuple(preference.tolist()) for preference in preferences}) > 1:
             weights = [self.weights(preference) for preference in preferences]
@@ -209,6 +220,8 @@ class Policy:
             logits = biases[which.unsqueeze(1), tokens] + (heads[tokens] * hidden.unsqueeze(1)).sum(2)
             strengths = []
             for place, (row, draw, given) in enumerate(zip(rows, now, logits.tolist(), strict=True)):
+                if rng.random() < explored[draw.slot]:
+                    given = [0.0] * len(given)
                 answer = drawn_by(draw, given, rng.random(), temperature)
                 answers[row].append(answer)
                 number, middle, _ = placed(draw, answer)
@@ -267,7 +280,7 @@ def drawn_by(draw: Draw, logits: Sequence[float], uniform: float, temperature: f
     low, high = _sigmoid(-center / scale), _sigmoid((1.0 - center) / scale)
     quantile = min(max(low + uniform * (high - low), 1e-12), 1.0 - 1e-12)
     place = min(1.0, max(0.0, center + scale * math.log(quantile / (1.0 - quantile))))
-    return min(draw.parts - 1, int(place * draw.parts)) if draw.parts else place
+    return min(draw.parts - 1, int(place * draw.parts)) if draw.parts else round(place, DIGITS)
 
 
 def _sigmoid(value: float) -> float:

@@ -82,28 +82,35 @@ class Rewards:
             worth = [_chebyshev(row, preference) for row in rows]
         else:
             worth = list(columns[0])
-        strict = self._settings.limits == "strict" and bool(self._spec.constraints)
         rewards = []
         for trial, value, factor in zip(self._trials, worth, self._factors, strict=True):
             reward = value + factor
             rewards.append(-math.inf if trial.failed or not math.isfinite(reward) else reward)
-        if strict:
-            rewards = self._strictly(rewards)
-        return rewards
+        return self._ordered(rewards)
 
-    def _strictly(self, rewards: Sequence[float]) -> list[float]:
+    def _barred(self, trial: Trial) -> bool:
+        """Whether it ranks below all that are feasible: under strict limits, or if no metric says why it is
+        infeasible, so that there is nothing to multiply by.
+        """
+        if self._settings.limits == "strict":
+            return trial.infeasible or trial.violation > 0
+        return trial.infeasible and trial.violation == 0
+
+    def _ordered(self, rewards: Sequence[float]) -> list[float]:
+        """The rewards, with those of barred trials below all others: the lower, the more is broken."""
+        barred = [self._barred(trial) for trial in self._trials]
+        if not any(barred):
+            return list(rewards)
         good = [
-            reward
-            for reward, trial in zip(rewards, self._trials, strict=True)
-            if trial.violation == 0 and math.isfinite(reward)
+            reward for reward, bar in zip(rewards, barred, strict=True) if not bar and math.isfinite(reward)
         ]
         floor = min(good, default=0.0)
         spread = max(good, default=0.0) - floor or 1.0
         return [
-            reward
-            if trial.violation == 0 or trial.failed
-            else floor - spread * (1.0 + trial.violation / (1.0 + trial.violation))
-            for reward, trial in zip(rewards, self._trials, strict=True)
+            floor - spread * (1.0 + trial.violation / (1.0 + trial.violation))
+            if bar and not trial.failed
+            else reward
+            for reward, bar, trial in zip(rewards, barred, self._trials, strict=True)
         ]
 
 

@@ -12,6 +12,7 @@ from archloom.strategy import Proposal, ProposeResult
 
 from archloom_strategies.reinforce.candidates import Candidates
 from archloom_strategies.reinforce.draws import Answer, Draws
+from archloom_strategies.reinforce.exploring import chances
 from archloom_strategies.reinforce.intake import Intake, Request
 from archloom_strategies.reinforce.learning import MOST_STEPS, Learner
 from archloom_strategies.reinforce.memory import HUNDREDTHS, Asked, Header, Memory, trials_kept
@@ -104,7 +105,8 @@ class Search:
         if self._young and len(intake.asked) + intake.ended < self._initial:
             candidates.by_chance(wanted)
         else:
-            candidates.by_policy(wanted)
+            explored = chances(self._policy.layout, self._parents(), request.settings.exploration)
+            candidates.by_policy(wanted, explored)
         if len(candidates.found) < len(wanted):
             candidates.by_mutation(wanted[len(candidates.found) :], self._parents())
         if len(candidates.found) < len(wanted):

@@ -42,6 +42,13 @@ class ReinforceSettings(BaseModel):
     final_entropy: float = Field(
         0.05, ge=0, le=10, description="The same when the budget is spent; linear in between."
     )
+    exploration: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="How many decisions of each proposal are drawn uniformly, on average, however sure the "
+        "policy is of them.",
+    )
     initial: int | None = Field(
         None,
         ge=1,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from archloom.errors import InvalidInput, Violation
 from archloom.strategy import Capabilities, ProposeRequest, ProposeResult, SearchSpec, Strategy
 
+from archloom_strategies.reinforce.draws import MOST_VALUES, Draws
 from archloom_strategies.reinforce.memory import Memory
 from archloom_strategies.reinforce.settings import ReinforceSettings
 
@@ -42,6 +43,12 @@ class Reinforce(Strategy[ReinforceSettings, bytes]):
 
     def check(self, spec: SearchSpec, settings: ReinforceSettings) -> Iterator[Violation]:
         yield from _faults(spec, settings)
+        values = sum(slot.outputs for slot in Draws(spec.space).slots)
+        if values > MOST_VALUES:
+            yield Violation(
+                "space",
+                f"has {values:,} values in all its decisions; a policy in the state holds {MOST_VALUES:,}",
+            )
         if importlib.util.find_spec("torch") is None:
             yield Violation("strategy.name", MISSING)
 
