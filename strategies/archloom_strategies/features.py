@@ -36,6 +36,8 @@ Row = NDArray[np.float32] | NDArray[np.uint8]
 BLOCKS = ("decisions", "paths", "neighborhoods", "sizes")
 PATHS = 512
 NEIGHBORHOODS = 512
+#: Links of a chain at most.
+LINKS = 4
 #: Chains that one layer passes on: of more, those whose hashes are least, a sample that similar networks
 #: share.
 CHAINS = 32
@@ -104,7 +106,7 @@ def encode(
     network = networks_of(space).name(architecture, graph)
     decisions = np.array(space.encode(architecture), np.float32)
     known = (networks or {}).get(network)
-    rows = known.rows[1:] if known else (_paths(graph), _neighborhoods(graph), _sizes(graph))
+    rows = known.rows[1:] if known else _blocks(graph)
     return Encoded(architecture, network, graph.parameters, graph.flops, len(graph.nodes), (decisions, *rows))
 
 
@@ -146,47 +148,103 @@ def squared_distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> N
 
 # ------------------------------------------------------------------ the network's blocks
 
+Chain = tuple[int, ...]
+Chains = frozenset[Chain]
+_BEGIN: Chains = frozenset([()])
+#: What paths meet in, and lead through.
+_MERGES = frozenset(["sum", "concat"])
 
-def _paths(graph: Graph) -> Row:
-    """A deep network is cut where all of its paths meet; chains of pieces that repeat count once."""
+
+def _blocks(graph: Graph) -> tuple[Row, Row, Row]:
+    """Paths, neighborhoods and sizes."""
+    nodes = graph.nodes
+    words = [_words(node.operation.label, node.operation) for node in nodes]
+    sources = [node.inputs for node in nodes]
+    links = [0 if node.op in _MERGES else word for node, (word, _) in zip(nodes, words, strict=True)]
+    return _paths(sources, links), _neighborhoods(sources, words), _sizes(graph, sources)
+
+
+def _paths(sources: Sequence[tuple[int, ...]], words: Sequence[int]) -> Row:
+    """Layers in a row are one link, unless all paths meet between them. A chain is the links from one place
+    where all paths meet to the next, or any ``LINKS`` links in a row of a longer way. A sum is no link (its
+    word is 0): a chain leads through it. Chains that repeat count once.
+    """
     row = np.zeros(PATHS, np.uint8)
-    words = [_words(node.operation.label, node.operation)[0] for node in graph.nodes]
-    last = list(range(len(graph.nodes)))
-    for node in graph.nodes:
-        for source in node.inputs:
-            last[source] = node.id
-    reaching: list[Sequence[int]] = [()] * len(graph.nodes)
+    readers, last = [0] * len(words), list(range(len(words)))
+    for number, inputs in enumerate(sources):
+        for source in inputs:
+            readers[source] += 1
+            last[source] = number
+    links = [0] * len(words)  # the hash of the row of layers up to here; 0 where none is open
+    before: list[Chains] = [_BEGIN] * len(words)  # what leads to that row
+    known: dict[tuple[Chains, int], Chains] = {}
+
+    def through(number: int) -> Chains:
+        """What leads through a layer."""
+        heads, link = before[number], links[number]
+        if not link:
+            return heads
+        found = known.get((heads, link))
+        if found is None:
+            found = known[heads, link] = _extended(heads, link, row)
+        return found
+
     furthest = 0
-    for node in graph.nodes:
-        number, word = node.id, words[node.id]
-        heads: Sequence[int] = (0,)
-        if len(node.inputs) == 1:
-            heads = reaching[node.inputs[0]]
-        elif node.inputs:
-            heads = sorted({chain for source in node.inputs for chain in reaching[source]})[:CHAINS]
-        chains = [((chain ^ word) * _SPREAD + word) & _MASK for chain in heads]
+    for number, inputs in enumerate(sources):
+        if len(inputs) == 1:
+            [source] = inputs
+            if readers[source] == 1 and links[source]:
+                before[number], links[number] = before[source], _then(links[source], words[number])
+            else:
+                before[number], links[number] = through(source), words[number]
+        elif inputs:
+            met = frozenset().union(*[through(source) for source in inputs])
+            before[number] = frozenset(sorted(met)[:CHAINS]) if len(met) > CHAINS else met
+            links[number] = words[number]
         if number and furthest <= number:  # all paths meet here: a piece ends, and the next begins
-            for chain in chains:
-                row[(chain >> 40) % PATHS] = 1
-            chains = [0]
-        reaching[number] = chains
+            for chain in through(number):
+                row[_place(chain)] = 1
+            before[number], links[number] = _BEGIN, 0
         furthest = max(furthest, last[number])
     return row
 
 
-def _neighborhoods(graph: Graph) -> Row:
-    labels = np.array([_words(node.operation.label, node.operation)[1] for node in graph.nodes], np.uint64)
-    edges = [(source, node.id) for node in graph.nodes for source in node.inputs]
-    ends = np.array(edges, np.intp).reshape(-1, 2)
-    sources, readers = ends[:, 0], ends[:, 1]
+def _extended(heads: Chains, link: int, row: Row) -> Chains:
+    chains = []
+    for head in heads:
+        chain = (*head, link)
+        if len(chain) == LINKS:
+            row[_place(chain)] = 1
+            chain = chain[1:]
+        chains.append(chain)
+    return frozenset(chains)
+
+
+def _then(link: int, word: int) -> int:
+    return ((link ^ word) * _SPREAD + word) & _MASK
+
+
+@lru_cache(maxsize=100_000)
+def _place(chain: Chain) -> int:
+    found = 0
+    for link in chain:
+        found = _then(found, link)
+    return (found >> 40) % PATHS
+
+
+def _neighborhoods(sources: Sequence[tuple[int, ...]], words: Sequence[tuple[int, int]]) -> Row:
+    labels = np.array([word for _, word in words], np.uint64)
+    ends = [(source, number) for number, inputs in enumerate(sources) for source in inputs]
+    edges = np.array(ends, np.intp).reshape(-1, 2)
+    before, readers = edges[:, 0], edges[:, 1]
     row = np.zeros(NEIGHBORHOODS)
     for refinement in range(REFINEMENTS + 1):
         places = (labels >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
         row += np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)
         if refinement < REFINEMENTS:
             read, reading = np.zeros_like(labels), np.zeros_like(labels)
-            np.add.at(read, readers, _mixed(labels[sources], 1))
-            np.add.at(reading, sources, _mixed(labels[readers], 2))
+            np.add.at(read, readers, _mixed(labels[before], 1))
+            np.add.at(reading, before, _mixed(labels[readers], 2))
             labels = _mixed(labels + _mixed(read, 3) + _mixed(reading, 4), 5)
     return np.log1p(row).astype(np.float32)
 
@@ -199,11 +257,14 @@ def _mixed(labels: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _sizes(graph: Graph) -> Row:
-    depth = [0] * len(graph.nodes)
-    for node in graph.nodes:
-        depth[node.id] = 1 + max((depth[source] for source in node.inputs), default=0)
-    whole = (graph.parameters, graph.flops, max(depth), len(graph.nodes))
+def _sizes(graph: Graph, sources: Sequence[tuple[int, ...]]) -> Row:
+    depths: list[int] = []
+    for inputs in sources:
+        if len(inputs) == 1:
+            depths.append(1 + depths[inputs[0]])
+        else:
+            depths.append(1 + max([depths[source] for source in inputs], default=0))
+    whole = (graph.parameters, graph.flops, max(depths), len(sources))
     return np.array([math.log1p(each) for each in whole], np.float32)
 
 
