@@ -1,0 +1,175 @@
+"""The parts of reinforce: draws, the policy, exploration and gradient steps."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from archloom.space import Space, load_preset
+from archloom.strategy import Objective, SearchSpec
+from archloom.testing.spaces import space_named
+from archloom_strategies.reinforce.draws import Draws
+from archloom_strategies.reinforce.exploring import chances
+from archloom_strategies.reinforce.learning import Learner, advantages
+from archloom_strategies.reinforce.memory import HUNDREDTHS, Trial
+from archloom_strategies.reinforce.policy import NAMES, Batch, Layout, Policy, line_log_probability
+from archloom_strategies.reinforce.settings import ReinforceSettings
+
+ONE = torch.ones(1, dtype=torch.double)
+TINY = space_named("tiny")
+
+
+def policy_of(space: Space, *, strength: float = 0.0) -> Policy:
+    """One that draws uniformly, or with all parameters moved by so much."""
+    policy = Policy(Layout(Draws(space)), 1)
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name in NAMES:
+            tensor = policy.parameters[name]
+            tensor += strength * torch.randn(tensor.shape, generator=noise, dtype=torch.double)
+    return policy
+
+
+def logs_of(policy: Policy, sequences: list[Any]) -> list[float]:
+    logs, _ = policy.log_probabilities(Batch.of(policy.layout, sequences), ONE)
+    found: list[float] = logs.sum(1).tolist()
+    return found
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "darts", "mobile", "text_encoder", "mixed", "tree"])
+def test_answers_make_the_architecture_that_they_were_made_of(name: str) -> None:
+    space = space_named(name) if name in ("mixed", "tree") else load_preset(name)
+    draws, rng = Draws(space), Random(0)
+    for _ in range(20):
+        architecture = space.sample(rng)
+        again = draws.architecture(draws.answers(architecture))
+        assert list(again.decisions) == list(architecture.decisions)
+        for path, value in architecture.decisions.items():
+            wanted = pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
+            assert again.decisions[path] == wanted
+
+
+@pytest.mark.parametrize("name", ["tiny", "tree"])
+def test_the_probabilities_of_all_architectures_add_up_to_one(name: str) -> None:
+    space = space_named(name)
+    policy = policy_of(space, strength=0.7)
+    sequences = [policy.layout.draws.answers(each) for each in space.enumerate()]
+    assert math.fsum(map(math.exp, logs_of(policy, sequences))) == pytest.approx(1.0)
+
+
+def test_architectures_are_drawn_as_often_as_their_probabilities_say() -> None:
+    policy = policy_of(TINY, strength=0.7)
+    calm = [0.0] * len(policy.layout.draws.slots)
+    drawn = [answers for _, answers in policy.sample(Random(0), [ONE] * 4_000, 1.0, calm)]
+    for architecture in TINY.enumerate():
+        answers = policy.layout.draws.answers(architecture)
+        (log,) = logs_of(policy, [answers])
+        assert drawn.count(answers) / len(drawn) == pytest.approx(math.exp(log), abs=0.025)
+
+
+def test_the_distribution_on_a_line_has_an_area_of_one_and_its_parts_add_up() -> None:
+    middle, width = torch.tensor(0.8, dtype=torch.double), torch.tensor(1.5, dtype=torch.double)
+    places = (torch.arange(1_000, dtype=torch.double) + 0.5) / 1_000
+    density = line_log_probability(middle, width, places, torch.zeros_like(places)).exp()
+    assert density.mean().item() == pytest.approx(1.0, abs=1e-5)
+    parts = (torch.arange(100, dtype=torch.double) + 0.5) / 100
+    shares = line_log_probability(middle, width, parts, torch.full_like(parts, 0.005)).exp()
+    assert shares.sum().item() == pytest.approx(1.0)
+
+
+class TestExploration:
+    def test_as_many_draws_as_are_expected_are_uniform(self) -> None:
+        layout = Layout(Draws(load_preset("mobile")))
+        space, rng = load_preset("mobile"), Random(0)
+        answers = layout.draws.answers(space.sample(rng))
+        explored = chances(layout, [answers], 2.0)
+        assert math.fsum(explored[draw.slot] for draw in layout.draws.drawn(answers)) == pytest.approx(2.0)
+
+    def test_a_decision_for_all_layers_is_drawn_anew_as_often_as_one_kind_of_each_layers(self) -> None:
+        space = load_preset("text_encoder")
+        layout = Layout(Draws(space))
+        answers = layout.draws.answers(space.sample(Random(3)))
+        explored = chances(layout, [answers], 1.0)
+        drawn = [layout.draws.slots[draw.slot].path for draw in layout.draws.drawn(answers)]
+        chance = {slot.path: explored[place] for place, slot in enumerate(layout.draws.slots)}
+        ratios = [chance[path] for path in drawn if path.endswith("feed.ratio")]
+        assert len(ratios) > 1
+        assert math.fsum(ratios) == pytest.approx(chance["width"])
+
+    def test_a_policy_that_is_certain_still_draws_other_values(self) -> None:
+        policy = policy_of(TINY)
+        favourite = policy.layout.draws.answers(TINY.sample(Random(0)))
+        with torch.no_grad():
+            for draw, answer in zip(policy.layout.draws.drawn(favourite), favourite, strict=True):
+                policy.parameters["bias"][policy.layout.table[draw.slot, int(answer)]] = 50.0
+        slots = len(policy.layout.draws.slots)
+        calm = [answers for _, answers in policy.sample(Random(1), [ONE] * 50, 1.0, [0.0] * slots)]
+        assert all(answers == favourite for answers in calm)
+        explored = chances(policy.layout, [favourite], 1.0)
+        drawn = [answers for _, answers in policy.sample(Random(1), [ONE] * 400, 1.0, explored)]
+        for place in range(slots):
+            # One in slots is drawn uniformly, and half of these come out as the favourite has it.
+            others = sum(answers[place] != favourite[place] for answers in drawn) / len(drawn)
+            assert others == pytest.approx(0.5 / slots, abs=0.06)
+
+
+def trial(policy: Policy, answers: Any, value: float) -> Trial:
+    logs, _ = policy.log_probabilities(Batch.of(policy.layout, [answers]), ONE)
+    whole = tuple((logs[0] * HUNDREDTHS).round().long().tolist())
+    return Trial(answers=tuple(answers), logs=whole, metrics={"score": value})
+
+
+class TestGradientSteps:
+    SPEC = SearchSpec(space=TINY, objectives=(Objective("score"),))
+
+    def learned(self, steps: int = 40, **fields: Any) -> tuple[list[float], list[float]]:
+        """Log probabilities of the eight architectures, valued 0 to 7 in their order, before and after."""
+        policy = policy_of(TINY)
+        sequences = [policy.layout.draws.answers(each) for each in TINY.enumerate()]
+        trials = [trial(policy, answers, float(value)) for value, answers in enumerate(sequences)]
+        settings = ReinforceSettings(**{"entropy": 0.0, "final_entropy": 0.0, **fields})
+        before = logs_of(policy, sequences)
+        Learner(policy, self.SPEC, settings, trials, [(1.0,)] * steps).learn(settings.entropy)
+        return before, logs_of(policy, sequences)
+
+    @pytest.mark.parametrize("algorithm", ["ppo", "reinforce"])
+    @pytest.mark.parametrize("baseline", ["rank", "leave-one-out", "moving-average"])
+    def test_the_policy_gradient_alone_prefers_better_trials(self, algorithm: str, baseline: str) -> None:
+        before, after = self.learned(algorithm=algorithm, baseline=baseline, replay=0.0, learning_rate=0.3)
+        assert after[7] > before[7]
+        assert after[0] < before[0]
+        assert after[7] == max(after)
+
+    def test_ppo_moves_no_draw_further_than_its_clip(self) -> None:
+        fields = {"replay": 0.0, "learning_rate": 0.1}
+        before, after = self.learned(64, clip=0.2, **fields)
+        draws, slack = 3, 0.05
+        assert after[7] - before[7] <= draws * (math.log(1.2) + slack)
+        _, freely = self.learned(64, clip=5.0, **fields)
+        assert freely[7] > after[7] + 0.5
+
+    def test_imitation_raises_the_best_alone(self) -> None:
+        before, after = self.learned(replayed=1, clip=1e-6)
+        assert after[7] > before[7] + 1.0
+        assert all(after[place] < before[place] for place in range(4))
+
+    def test_entropy_keeps_the_policy_from_certainty(self) -> None:
+        _, calm = self.learned(replayed=1, entropy=1.0)
+        _, bold = self.learned(replayed=1, entropy=0.0)
+        assert calm[7] < bold[7]
+
+
+@pytest.mark.parametrize("baseline", ["rank", "leave-one-out", "moving-average"])
+def test_a_failure_is_worth_less_than_any_result(baseline: str) -> None:
+    found = advantages(baseline, [0.1, 0.5, -math.inf, 0.9], [0.3])
+    assert found[2] == min(found)
+    assert found[3] == max(found)
+    assert all(math.isfinite(each) for each in found)
+
+
+def test_without_a_single_result_nothing_is_learned() -> None:
+    for baseline in ("rank", "leave-one-out", "moving-average"):
+        assert advantages(baseline, [-math.inf, -math.inf], []) == [0.0, 0.0]
