@@ -12,51 +12,53 @@ class ReinforceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     algorithm: Literal["ppo", "reinforce"] = Field(
-        "ppo",
+        default="ppo",
         description="Proximal policy optimisation, or plain REINFORCE with truncated importance weights.",
     )
     baseline: Literal["rank", "leave-one-out", "moving-average"] = Field(
-        "rank",
+        default="rank",
         description="What a reward is compared with: the ranks of the last trials, the mean of the others "
         "among them, or a moving average of all before.",
     )
-    learning_rate: float = Field(1.0, gt=0, le=10, description="Of a logit, in each gradient step.")
-    updates: int = Field(4, ge=1, le=64, description="Gradient steps for each trial that ended.")
+    learning_rate: float = Field(default=1.0, gt=0, le=10, description="Of a logit, in each gradient step.")
+    updates: int = Field(default=4, ge=1, le=64, description="Gradient steps for each trial that ended.")
     window: int = Field(
-        32, ge=2, le=256, description="The last trials, of which the policy gradient is taken."
+        default=32, ge=2, le=256, description="The last trials, of which the policy gradient is taken."
     )
     clip: float = Field(
-        0.3,
+        default=0.3,
         gt=0,
         le=10,
         description="How far a trial may move the probability of its decisions: PPO's epsilon.",
     )
     replay: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=100,
         description="Weight of imitating the best trials; 0 learns from the last ones alone.",
     )
-    replayed: int = Field(8, ge=1, le=64, description="How many of the best trials are imitated.")
-    entropy: float = Field(0.1, ge=0, le=10, description="Weight of the policy's entropy at the beginning.")
+    replayed: int = Field(default=8, ge=1, le=64, description="How many of the best trials are imitated.")
+    entropy: float = Field(
+        default=0.1, ge=0, le=10, description="Weight of the policy's entropy at the beginning."
+    )
     final_entropy: float = Field(
-        0.05, ge=0, le=10, description="The same when the budget is spent; linear in between."
+        default=0.05, ge=0, le=10, description="The same when the budget is spent; linear in between."
     )
     exploration: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=100,
         description="How many decisions of each proposal are drawn uniformly, on average, however sure the "
         "policy is of them.",
     )
     initial: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=10_000,
         description="Random trials to begin with; null takes 8, fewer of a small budget.",
     )
     limits: Literal["strict", "hard", "soft"] = Field(
-        "strict",
+        default="strict",
         description="Constraints: whatever breaks one ranks below all else (strict), or the reward is "
         "multiplied by (value / bound) to a power, as MnasNet does: -1 beyond the bound (hard), -0.07 on "
         "both sides (soft).",
@@ -67,7 +69,10 @@ class ReinforceSettings(BaseModel):
         "{latency_ms: 80}: they multiply the reward of the others as MnasNet's latency does.",
     )
     target_power: float = Field(
-        -0.07, ge=-100, le=0, description="The power of (value / target); the same on both sides of a target."
+        default=-0.07,
+        ge=-100,
+        le=0,
+        description="The power of (value / target); the same on both sides of a target.",
     )
     weights: Mapping[str, float] = Field(
         default_factory=dict,
