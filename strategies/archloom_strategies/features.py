@@ -34,6 +34,8 @@ from archloom_strategies.networks import networks_of
 Row = NDArray[np.float32] | NDArray[np.uint8]
 
 BLOCKS = ("decisions", "paths", "neighborhoods", "sizes")
+#: A fifth block, of what is known of an architecture beside itself; no encoder makes it.
+SCORES = "scores"
 PATHS = 512
 NEIGHBORHOODS = 512
 #: Links of a chain at most.
@@ -61,7 +63,7 @@ class Encoded:
     flops: int
     layers: int
     rows: tuple[Row, ...]
-    """In the order of ``BLOCKS``."""
+    """In the order of ``BLOCKS``; then ``SCORES``, where there are any."""
 
 
 class Encoder:
@@ -118,8 +120,12 @@ class Yardstick:
     """The median squared distance of each block between two random architectures. Blocks in which most are
     equal are left out.
     """
+    centers: Mapping[str, tuple[float, ...]]
+    """The mean row of each block."""
     layers: float
     """Of a network, on average."""
+    lean: float = 0.0
+    """How many deviations better an architecture is thought to be for each deviation of its scores."""
 
 
 def yardstick_of(request: ProposeRequest[Any, Any]) -> Yardstick:
@@ -130,14 +136,17 @@ def yardstick_of(request: ProposeRequest[Any, Any]) -> Yardstick:
 def measure(encoder: Encoder, draws: int = 64) -> Yardstick:
     rng = Random(0)
     drawn = [encoder(encoder.space.sample(rng)) for _ in range(draws)]
-    found = {}
+    found, centers = {}, {}
     for place, block in enumerate(BLOCKS):
         rows = np.stack([each.rows[place] for each in drawn]).astype(float)
         between = squared_distances(rows, rows)[np.triu_indices(draws, 1)]
         if (median := float(np.median(between))) > 1e-12:
             found[block] = median
+            centers[block] = tuple(rows.mean(0).tolist())
     layers = float(np.mean([each.layers for each in drawn]))
-    return Yardstick(found or {"decisions": 1.0}, layers)
+    if not found:
+        found, centers = {"decisions": 1.0}, {"decisions": (0.0,) * len(drawn[0].rows[0])}
+    return Yardstick(found, centers, layers)
 
 
 def squared_distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

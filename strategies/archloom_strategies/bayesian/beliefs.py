@@ -68,37 +68,49 @@ class Believed:
 @dataclass(frozen=True)
 class GaussianSurrogate:
     process: Process
+    unit: float = 1.0
+    """Of what rows lean to; and what that is on average in the observations."""
+    offset: float = 0.0
 
     @staticmethod
     def fitted(rows: Rows, targets: Vector, pending: Rows | None) -> GaussianSurrogate:
         """Trained on targets whose mean is near 0; trials under way are expected at their means."""
+        unit, offset = float(targets.std()), 0.0
+        if rows.lean is not None:
+            offset = unit * float(rows.lean.mean())
+            targets = targets - (unit * rows.lean - offset)
         kernel = fit(rows, targets)
         process = Process.of(kernel, rows, targets)
         if pending is not None:
             means, _ = process.posterior(pending)
             more = np.concatenate([targets, means])
             process = Process.of(kernel, rows.joined(pending), more, process.amplitude)
-        return GaussianSurrogate(process)
+        return GaussianSurrogate(process, unit, offset)
 
     @property
     def best(self) -> float:
-        return self.process.best
+        return float(self.leaning(self.process.rows, self.process.means).max())
 
     def beliefs(self, rows: Rows) -> Beliefs:
-        return _ProcessBeliefs(self.process, rows)
+        return _ProcessBeliefs(self, rows)
+
+    def leaning(self, rows: Rows, means: Vector) -> Vector:
+        """Means, with what the rows lean to."""
+        return means if rows.lean is None else means + (self.unit * rows.lean - self.offset)
 
 
 class _ProcessBeliefs(Believed):
-    def __init__(self, process: Process, rows: Rows) -> None:
+    def __init__(self, surrogate: GaussianSurrogate, rows: Rows) -> None:
+        process = surrogate.process
         mean, self._taken = process.posterior(rows)
-        amplitude = process.amplitude
-        variance = amplitude * np.maximum(1.0 - (self._taken * self._taken).sum(0), 1e-10)
-        super().__init__(mean, variance, amplitude * process.kernel.noise)
+        share = process.kernel.alone(rows) - (self._taken * self._taken).sum(0)
+        variance = process.amplitude * np.maximum(share, 1e-10)
+        super().__init__(surrogate.leaning(rows, mean), variance, process.amplitude * process.kernel.noise)
         self._process, self._rows = process, rows
 
     def prior_covariance(self, place: int) -> Vector:
         one = self._rows.take(np.array([place]))
-        before = self._process.kernel(one.distances(self._rows))[0]
+        before = self._process.kernel.between(one, self._rows)[0]
         found: Vector = self._process.amplitude * (before - self._taken[:, place] @ self._taken)
         return found
 

@@ -65,11 +65,21 @@ class Candidates:
             self.found.append(encoded)
         return True
 
-    def collect(self, count: int, parents: Sequence[Architecture], score: Score | None) -> None:
-        """Fills ``found``; ``parents`` are the best trials. Without a score, ``count`` by chance alone."""
+    def collect(
+        self,
+        count: int,
+        parents: Sequence[Architecture],
+        score: Score | None,
+        suggested: Iterable[Architecture] = (),
+    ) -> None:
+        """Fills ``found``; ``parents`` are the best trials. ``suggested`` ones are candidates without being
+        met. Without a score, ``count`` by chance alone.
+        """
         if score is None:
             self._draw(count)
             return
+        for architecture in suggested:
+            self.add(architecture)
         if self.small:
             for architecture in self._space.enumerate():
                 self.add(architecture)

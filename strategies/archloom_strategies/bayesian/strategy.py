@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
 from archloom_strategies.bayesian.candidates import Candidates
 from archloom_strategies.bayesian.model import Model, build
 from archloom_strategies.bayesian.process import Rows, representative
+from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.bayesian.trees import TreesSurrogate
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.trials import Log, Trial, read_log
@@ -54,6 +56,7 @@ class BayesianOptimization(Strategy[BayesianSettings]):
     - A constraint, and whether trials fail, has a surrogate of its own; the promise is multiplied by the
       chance that all goes well.
     - Several objectives are weighed by the hypervolume that a candidate is expected to add.
+    - Training-free scores in the log, of proxy trials, are features: see ``scores``.
     - Of all that make the same network with the same recipe, one is proposed once.
     """
 
@@ -62,7 +65,7 @@ class BayesianOptimization(Strategy[BayesianSettings]):
     summary = (
         "Bayesian optimisation: Gaussian process or trees over decisions, paths, neighbourhoods and sizes."
     )
-    capabilities = Capabilities(max_objectives=0, constraints=True, history=True)
+    capabilities = Capabilities(max_objectives=0, constraints=True, history=True, proxies=True)
 
     def propose(self, request: Request) -> ProposeResult[None]:
         if not request.count:
@@ -76,6 +79,14 @@ class _Step:
         self.request = request
         self.log = log
         self.encoder = encoder_of(request)
+        self.yardstick = yardstick_of(request)
+        self.scores = Scores.read(request)
+        self.view: Callable[[Sequence[Encoded]], Sequence[Encoded]] = _plain
+        if self.scores is not None:
+            # Latency and the like do not follow scores: these lean on an objective that stands alone.
+            lean = len(request.spec.objectives) == 1 and not request.spec.constraints
+            self.view = view = ScoreView(self.scores, self.encoder, self.yardstick, lean)
+            self.yardstick = view.yardstick
         self.ended = _trained(request, log.ended)
         self.pending = [self.encoder(trial.architecture) for trial in log.pending]
         self.encoded = [self.encoder(trial.architecture) for trial in self.ended]
@@ -86,7 +97,8 @@ class _Step:
         seed = self.request.random_stream("acquisition").getrandbits(64)
         best = [trial.architecture for trial in _ordered(self.request, self.ended)[:16]]
         score = None if model is None else lambda found: self._promise(model, found, seed).scores()
-        self.candidates.collect(self.request.count, best, score)
+        suggested = self.scores.suggested() if self.scores is not None else []
+        self.candidates.collect(self.request.count, best, score, suggested)
         if not self.candidates.found and self.candidates.sweep():
             return ProposeResult(exhausted="every network of the space was proposed")
         found, chosen = self.candidates.found, []
@@ -112,9 +124,8 @@ class _Step:
 
     def _model(self) -> Model | None:
         request = self.request
-        return build(
-            request.spec, self.ended, self.encoded, self.pending, yardstick_of(request), self._surrogate
-        )
+        encoded, pending = self.view(self.encoded), self.view(self.pending)
+        return build(request.spec, self.ended, encoded, pending, self.yardstick, self._surrogate)
 
     def _surrogate(self, rows: Rows, targets: NDArray[np.float64], pending: Rows | None) -> Surrogate:
         if self.request.settings.surrogate == "trees":
@@ -122,8 +133,9 @@ class _Step:
             return TreesSurrogate.fitted(rows, targets, pending, seed)
         return GaussianSurrogate.fitted(rows, targets, pending)
 
-    def _promise(self, model: Model, found: list[Encoded], seed: int) -> Promise:
-        rows = Rows.of(found, yardstick_of(self.request))
+    def _promise(self, model: Model, found: Sequence[Encoded], seed: int) -> Promise:
+        found = self.view(found)
+        rows = Rows.of(found, self.yardstick)
         kind = self.request.settings.acquisition
         return promise(kind, model, found, rows, np.random.default_rng(seed))
 
@@ -143,6 +155,10 @@ class _Step:
         last = list(self.log.trials.values())[-COMPARED:]
         compared = {trial.architecture.key: trial.architecture for trial in (*self.ended, *last)}
         return [self.encoder(architecture).network for architecture in compared.values()]
+
+
+def _plain(found: Sequence[Encoded]) -> Sequence[Encoded]:
+    return found
 
 
 def _scores(request: Request, trials: list[Trial]) -> NDArray[np.float64]:
