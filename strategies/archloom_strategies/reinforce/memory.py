@@ -101,7 +101,7 @@ class Memory:
                 place += 4 * count
             networks = tuple(data[at : at + 8] for at in range(place, len(data), 8))
             return Memory(Header.model_validate(fields), arrays, networks)
-        except (struct.error, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (struct.error, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"these {len(data)} bytes are no state of 'reinforce': {error}") from None
 
 
