@@ -151,8 +151,14 @@ def measure(encoder: Encoder, draws: int = 64) -> Yardstick:
 
 def squared_distances(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of the rows of ``one`` [n, d] to those of ``other`` [m, d]: [n, m]."""
-    squares = (one * one).sum(1)[:, None] + (other * other).sum(1)[None] - 2.0 * one @ other.T
-    return np.asarray(np.maximum(squares, 0.0))
+    used = np.flatnonzero(one.any(0))  # of the hashed columns a space fills few
+    squares = _squares(one)[:, None] + _squares(other)[None]
+    squares -= 2.0 * one[:, used] @ other[:, used].T
+    return np.asarray(np.maximum(squares, 0.0, out=squares))
+
+
+def _squares(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
 
 
 # ------------------------------------------------------------------ the network's blocks

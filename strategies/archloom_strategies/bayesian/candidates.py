@@ -87,10 +87,12 @@ class Candidates:
         share = self.budget // (ROUNDS + 1)
         self._draw(share)
         self._breed(parents, share)
+        scores = np.zeros(0)
         for _ in range(ROUNDS - 1):
             if not self.found:
                 break
-            scores = score(self.found)
+            if len(scores) < len(self.found):
+                scores = np.concatenate([scores, score(self.found[len(scores) :])])
             best = np.argsort(-scores, kind="stable")[:PARENTS]
             self._breed([self.found[place].architecture for place in best], share)
 

@@ -94,19 +94,18 @@ class ScoreView:
         rows = Rows.of([encoder(scores.architectures[place]) for place in some.tolist()], yardstick)
         kernel = Kernel(tuple(1.0 / len(rows.blocks) for _ in rows.blocks), NOISE)
         self._process = Process.of(kernel, rows, scores.known[some], 1.0)
+        self._viewed: dict[str, Encoded] = {}
 
     def __call__(self, found: Sequence[Encoded]) -> list[Encoded]:
-        if not found:
-            return []
-        said, _ = self._process.posterior(Rows.of(found, self._plain))
-        for row, each in zip(said, found, strict=True):
-            place = self._scores.places.get(each.architecture.key)
-            if place is not None:
-                row[:] = self._scores.known[place]
-        return [
-            replace(each, rows=(*each.rows, row.astype(np.float32)))
-            for each, row in zip(found, said, strict=True)
-        ]
+        new = [each for each in found if each.architecture.key not in self._viewed]
+        if new:
+            said, _ = self._process.posterior(Rows.of(new, self._plain))
+            for row, each in zip(said, new, strict=True):
+                key = each.architecture.key
+                place = self._scores.places.get(key)
+                scores = row if place is None else self._scores.known[place]
+                self._viewed[key] = replace(each, rows=(*each.rows, scores.astype(np.float32)))
+        return [self._viewed[each.architecture.key] for each in found]
 
 
 def _normal(values: NDArray[np.float64]) -> NDArray[np.float64]:
