@@ -249,6 +249,9 @@ def _answer(
         raise InternalError(f"{name!r} answered a {type(result).__name__}, not a ProposeResult")
     if len(result.proposals) > count:
         raise InternalError(f"{name!r} answered {len(result.proposals)} proposals, but {count} were wanted")
+    for proposal in result.proposals:
+        if not isinstance(proposal, Proposal):
+            raise InternalError(f"{name!r} answered a {type(proposal).__name__} among its proposals")
     if result.state is not None:
         data = strategy.dump_state(result.state)
         if len(data) > max_state_bytes:

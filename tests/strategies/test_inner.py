@@ -60,6 +60,8 @@ class Listener(Strategy[Settings, State]):
             raise KeyError("lost")
         if request.settings.fails == "answer":
             return [1]
+        if request.settings.fails == "proposal":
+            return ProposeResult([request.space.sample(request.rng)])
         if request.settings.fails == "count":
             return ProposeResult([Proposal(request.space.sample(request.rng))] * (request.count + 1))
         state = request.state or State()
@@ -252,6 +254,7 @@ def test_floats_are_refused_where_the_inner_takes_none() -> None:
     [
         ("raise", "strategy 'listener' failed in propose: KeyError: 'lost'"),
         ("answer", "'listener' answered a list, not a ProposeResult"),
+        ("proposal", "'listener' answered a Architecture among its proposals"),
         ("count", "'listener' answered 3 proposals, but 2 were wanted"),
         ("state", "the state of 'listener' is 3000"),
     ],

@@ -11,11 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from archloom.strategy import Fidelity, Observation, ObservationKind, SearchSpec
 from pydantic import BaseModel, ConfigDict
 
 from archloom_strategies.selection import crowding, dominates
+from archloom_strategies.trials import TELLING
 
-NOBODY = -1
+#: How far a trial missed that failed, lacks a metric or was refused.
+FAR = 1e300
+_TOLD = (ObservationKind.FINISHED, ObservationKind.INFEASIBLE, ObservationKind.REFUSED)
 
 
 class Outcome(BaseModel):
@@ -24,22 +28,60 @@ class Outcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     arm: int
-    """The place of the arm that proposed it; ``NOBODY`` for a user's trial and one long past."""
+    """The place of the arm that proposed it."""
     scores: tuple[float, ...] = ()
-    """By objective, larger is better; empty where it failed, was refused or lacks a metric."""
+    """By objective, larger is better; empty where it is not compared by them."""
     violation: float = 0.0
+    """How far it missed; ``FAR`` where nobody can say."""
     weight: float = 1.0
     """Of a full trial, how much it cost."""
+
+    @property
+    def compared(self) -> bool:
+        """A part of a training is not: its numbers are those of another fidelity."""
+        return bool(self.scores or self.violation)
+
+
+def outcome_of(event: Observation, arm: int, spec: SearchSpec) -> Outcome | None:
+    """What an event of this arm's proposal tells of the arm; None where it tells nothing, as of a machine
+    that broke, or of scores without training.
+    """
+    weight = share_of(event.fidelity, spec)
+    failed = event.kind is ObservationKind.FAILED and event.failure in TELLING
+    if not weight or not (failed or event.kind in _TOLD):
+        return None
+    if weight < 1.0:
+        return Outcome(arm=arm, weight=weight)
+    scores, violation = spec.scores(event), spec.violation(event)
+    if event.kind is ObservationKind.INFEASIBLE and 0.0 < violation < FAR:
+        return Outcome(arm=arm, violation=violation)
+    if event.kind is ObservationKind.FINISHED and all(map(math.isfinite, scores)):
+        return Outcome(arm=arm, scores=scores)
+    return Outcome(arm=arm, violation=FAR)
+
+
+def share_of(fidelity: Fidelity, spec: SearchSpec) -> float:
+    """What a trial costs of a full one; 0 for scores without training."""
+    if fidelity.proxies:
+        return 0.0
+    full, share = spec.fidelity, 1.0
+    if fidelity.epochs and full.epochs:
+        share *= min(1.0, fidelity.epochs / full.epochs)
+    if fidelity.data_fraction:
+        share *= min(1.0, fidelity.data_fraction / (full.data_fraction or 1.0))
+    if fidelity.resolution_fraction:
+        share *= min(1.0, fidelity.resolution_fraction / (full.resolution_fraction or 1.0)) ** 2
+    return share
 
 
 def utilities(outcomes: Sequence[Outcome]) -> list[float]:
     """Of each outcome, from 1 for the best down to 0: one less the logarithm of the rank, as a share of that
     of the last. So the tenth of a hundred is worth half: what matters in a search is its top, and a new best
-    counts without counting alone. Equals share the mean of their places. One that brought no scores is worth
-    nothing and is no rival.
+    counts without counting alone. Equals share the mean of their places; failures are the last. What is not
+    compared is worth nothing and is no rival.
     """
     worth = [0.0] * len(outcomes)
-    places = [place for place, outcome in enumerate(outcomes) if outcome.scores]
+    places = [place for place, outcome in enumerate(outcomes) if outcome.compared]
     if len(places) < 2:
         return worth
     classes = _classes([outcomes[place] for place in places])

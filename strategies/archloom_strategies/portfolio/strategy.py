@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from archloom.errors import InternalError
-from archloom.space import Architecture
+from archloom.space import Architecture, SpaceError
 from archloom.strategy import (
     Capabilities,
     Fidelity,
@@ -28,22 +28,35 @@ from archloom.strategy import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
-from archloom_strategies.inner import Inner, InnerAnswer, InnerState, ask, faults, foreign, own
+from archloom_strategies.inner import Inner, InnerState, ask, faults, foreign, own
 from archloom_strategies.networks import network_of
 from archloom_strategies.portfolio.bandit import Bandit
-from archloom_strategies.portfolio.credit import NOBODY, Outcome
-from archloom_strategies.portfolio.ledger import LETTERS, Known, Ledger
-from archloom_strategies.trials import TELLING
+from archloom_strategies.portfolio.credit import Outcome, outcome_of, share_of
+from archloom_strategies.portfolio.ledger import LETTERS, Known, Ledger, Place
 
 #: Proposals whose arm and network are remembered.
 REMEMBERED = 1_000
 #: Errors in a row after which an arm is asked no more.
 ERRORS = 3
-#: Steps in a row without anything new, after which there is nothing left.
+#: Steps in a row without anything new, and nothing under way, after which there is nothing left.
 DRY = 100
+#: Results that are remembered, in half-lives: the oldest counts a sixteenth.
+HALF_LIVES = 4
+#: Proposals that were not passed on, of which the arms are told.
+DROPPED = 200
 #: Of all arms' states together; base64 makes four bytes of three.
 STATES_BYTES = 2 * 1024 * 1024
 RANDOM = "random"
+
+#: What an event does to the number of trials under way.
+_BECOMES = {
+    ObservationKind.ACCEPTED: 1,
+    ObservationKind.ENQUEUED: 1,
+    ObservationKind.FINISHED: -1,
+    ObservationKind.INFEASIBLE: -1,
+    ObservationKind.FAILED: -1,
+    ObservationKind.CANCELLED: -1,
+}
 
 
 class PortfolioSettings(BaseModel):
@@ -65,8 +78,8 @@ class PortfolioSettings(BaseModel):
     random_share: float = Field(
         0.05, ge=0.0, le=1.0, description="What an arm named random gets whatever it brings."
     )
-    window: int = Field(
-        100, ge=2, le=1_000, description="The last trials by which arms are compared; older are forgotten."
+    memory: int = Field(
+        25, ge=1, le=250, description="Trials after which a result counts half when arms are compared."
     )
 
 
@@ -90,6 +103,7 @@ class Dropped(BaseModel):
     ordinal: int
     """In that arm's own answer."""
     decisions: dict[str, Any]
+    reason: str
 
 
 class PortfolioState(BaseModel):
@@ -102,7 +116,12 @@ class PortfolioState(BaseModel):
     known: str = ""
     """See ``Known``."""
     dropped: tuple[Dropped, ...] = ()
+    brought: int = 0
+    """Whole trials of others that ended, as of users."""
+    running: int = 0
+    """Trials under way."""
     dry: int = 0
+    """Steps in a row without anything new and with nothing under way."""
 
 
 Request = ProposeRequest[PortfolioSettings, PortfolioState]
@@ -145,45 +164,37 @@ class _Step:
         self.arms = list(before.arms) or [ArmState()] * self.number
         self.ledger = Ledger(before.steps, REMEMBERED)
         self.known = Known(before.known, REMEMBERED)
-        self.before, self.dry = before.dropped, before.dry
+        self.refusals = before.dropped
+        self.brought, self.running, self.dry = before.brought, before.running, before.dry
         self.rng = request.random_stream("bandit")
-        self.outcomes = [*before.outcomes, *self._outcomes()][-self.settings.window :]
-        self.bandit = Bandit(self.number, self.outcomes)
+        self.outcomes = list(before.outcomes)
         for event in request.observations:
-            if not event.step:
-                self._is_new(event.architecture, event.fidelity)
+            self._observe(event)
+        del self.outcomes[: -HALF_LIVES * self.settings.memory]
+        self.bandit = Bandit(self.number, self.outcomes, self.settings.memory)
+        self.wanted = [0] * self.number
         self.proposals: list[Proposal] = []
         self.dropped: list[Dropped] = []
         self.line = ""
         self.stop: set[int] = set()
         self.waiting: set[int] = set()
-        self.diagnostics: dict[str, float] = {}
-        self.failure: InternalError | None = None
+        self.failed: dict[int, InternalError] = {}
 
     # What happened.
 
-    def _outcomes(self) -> Iterable[Outcome]:
-        spec = self.request.spec
-        for event in self.request.observations:
-            share = _share(event.fidelity, spec)
-            place = self.ledger.place(event.step, event.ordinal) if event.step else None
-            arm = place.arm if place else NOBODY
-            if not share or (share < 1.0 and arm == NOBODY):
-                continue
-            if event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
-                scores = spec.scores(event)
-                tells = share == 1.0 and all(math.isfinite(score) for score in scores)
-                violation = spec.violation(event)
-                if event.kind is ObservationKind.INFEASIBLE:
-                    violation = violation or math.inf
-                yield Outcome(
-                    arm=arm,
-                    scores=scores if tells else (),
-                    violation=violation if math.isfinite(violation) else 1e300,
-                    weight=share,
-                )
-            elif event.kind is ObservationKind.FAILED and event.failure in TELLING:
-                yield Outcome(arm=arm, weight=share)
+    def _observe(self, event: Observation) -> None:
+        self.running = max(0, self.running + _BECOMES.get(event.kind, 0))
+        place = self._place(event)
+        if place is None:
+            self._is_new(event.architecture, event.fidelity)
+            full = share_of(event.fidelity, self.request.spec) == 1.0
+            self.brought += full and event.kind is ObservationKind.FINISHED
+        elif outcome := outcome_of(event, place.arm, self.request.spec):
+            self.outcomes.append(outcome)
+
+    def _place(self, event: Observation) -> Place | None:
+        """None for what no arm proposed, or did long ago."""
+        return self.ledger.place(event.step, event.ordinal) if event.step else None
 
     def _is_new(self, architecture: Architecture, fidelity: Fidelity | None) -> bool:
         spec = self.request.spec
@@ -193,25 +204,49 @@ class _Step:
 
     # What is asked.
 
-    def _wanted(self) -> list[int]:
-        """How many proposals each arm is to make."""
-        wanted = [0] * self.number
-        live = [arm for arm, state in enumerate(self.arms) if not state.exhausted]
-        made = self.ledger.made(self.number)
-        told = sum(outcome.arm == NOBODY for outcome in self.outcomes)
+    def answer(self) -> ProposeResult[PortfolioState]:
+        """The arms one after the other, the one with most to do first; what one leaves is shared out anew."""
+        uncalled = set(range(self.number))
+        self._share_out(self.request.count, uncalled)
+        while uncalled:
+            arm = max(uncalled, key=lambda arm: (self.wanted[arm], -arm))
+            uncalled.remove(arm)
+            if not self.arms[arm].exhausted:
+                self._share_out(self.wanted[arm] - self._call(arm, self.wanted[arm]), uncalled)
+        if self.failed and all(arm.errors for arm in self.arms):
+            raise self.failed[min(self.failed)]
+        nothing = self.request.count > 0 and not self.proposals
+        live = {arm for arm in range(self.number) if not self.arms[arm].exhausted}
+        waiting = nothing and bool(self.waiting) and (self.running > 0 or self.waiting == live)
+        self.dry = self.dry + 1 if nothing and not waiting and not self.running else 0
+        self.ledger.add(self.request.step, self.line)
+        return ProposeResult(
+            self.proposals,
+            state=self._state(),
+            waiting=waiting,
+            exhausted=self._end(bool(live)) if nothing else "",
+            stop=sorted(self.stop),
+            diagnostics=self._numbers(),
+        )
+
+    def _share_out(self, count: int, among: set[int]) -> None:
+        """``count`` more proposals are wanted of these arms."""
+        live = [arm for arm in sorted(among) if not self.arms[arm].exhausted]
         chance = [arm for arm in live if self.settings.arms[arm].name == RANDOM]
-        for _ in range(self.request.count if live else 0):
-            total = told + sum(made) + sum(wanted)
-            young = [arm for arm in live if made[arm] + wanted[arm] < self._least()]
-            if chance and (total < self._initial() or self.rng.random() < self.settings.random_share):
+        made = self.ledger.made(self.number)
+        least, initial = self._least(), self._initial()
+        for _ in range(count if live else 0):
+            planned = [done + more for done, more in zip(made, self.wanted, strict=True)]
+            youngest = min(live, key=lambda arm: planned[arm])
+            early = self.brought + sum(planned) < initial
+            if chance and (early or self.rng.random() < self.settings.random_share):
                 arm = self.rng.choice(chance)
-            elif young:
-                arm = min(young, key=lambda arm: made[arm] + wanted[arm])
+            elif planned[youngest] < least:
+                arm = youngest
             else:
                 draws = {arm: self.bandit.draw(arm, self.rng) for arm in live}
                 arm = max(live, key=lambda arm: draws[arm])
-            wanted[arm] += 1
-        return wanted
+            self.wanted[arm] += 1
 
     def _initial(self) -> int:
         trials, initial = self.request.spec.trials, self.settings.initial
@@ -222,29 +257,6 @@ class _Step:
     def _least(self) -> int:
         trials = self.request.spec.trials
         return min(self.settings.least, trials // (4 * self.number)) if trials else self.settings.least
-
-    def answer(self) -> ProposeResult[PortfolioState]:
-        wanted = self._wanted()
-        order = sorted(range(self.number), key=lambda arm: (-wanted[arm], -self.bandit.credit(arm), arm))
-        short = 0
-        for arm in order:
-            asked = wanted[arm] + short
-            short = asked if self.arms[arm].exhausted else asked - self._call(arm, asked)
-        if self.failure is not None and all(self.arms[arm].errors for arm in range(self.number)):
-            raise self.failure
-        nothing = self.request.count > 0 and not self.proposals
-        live = [arm for arm in range(self.number) if not self.arms[arm].exhausted]
-        waiting = nothing and bool(live) and all(arm in self.waiting for arm in live)
-        self.dry = self.dry + 1 if nothing and not waiting and not self.request.observations else 0
-        self.ledger.add(self.request.step, self.line)
-        return ProposeResult(
-            self.proposals,
-            state=self._state(),
-            waiting=waiting,
-            exhausted=self._end(nothing, live),
-            stop=sorted(self.stop),
-            diagnostics=self._numbers(),
-        )
 
     def _call(self, arm: int, count: int) -> int:
         """Asks an arm; the number of its proposals that are passed on."""
@@ -257,42 +269,51 @@ class _Step:
                 count,
                 label=f"{arm}/{self.settings.arms[arm].name}",
                 tell=lambda event: self._told(arm, event),
-                before=[_refusal(each) for each in self.before if each.arm == arm],
+                before=[_refusal(each) for each in self.refusals if each.arm == arm],
                 max_state_bytes=STATES_BYTES // self.number,
             )
         except InternalError as failure:
-            self.failure = failure
+            self.failed[arm] = failure
             errors = held.errors + 1
             reason = f"it failed {errors} times in a row" if errors >= ERRORS else ""
             self.arms[arm] = ArmState(state=held.state, errors=errors, exhausted=reason)
             return 0
-        reason = answer.exhausted if count else ""
-        self.arms[arm] = ArmState(state=answer.state, exhausted=reason)
+        self.arms[arm] = ArmState(state=answer.state, exhausted=answer.exhausted if count else "")
         self.stop.update(answer.stop)
         if count and answer.waiting:
             self.waiting.add(arm)
-        return self._take(arm, answer)
+        return sum(self._take(arm, ordinal, proposal) for ordinal, proposal in enumerate(answer.proposals))
 
     def _told(self, arm: int, event: Observation) -> Observation:
-        place = self.ledger.place(event.step, event.ordinal) if event.step else None
+        place = self._place(event)
         return own(event, place.ordinal) if place and place.arm == arm else foreign(event)
 
-    def _take(self, arm: int, answer: InnerAnswer) -> int:
-        name, taken = self.settings.arms[arm].name, 0
-        for ordinal, proposal in enumerate(answer.proposals):
-            subject = proposal.subject
-            if isinstance(subject, SupernetJob) or self._is_new(subject, proposal.fidelity):
-                note = f"{name}: {proposal.note}" if proposal.note else name
-                self.proposals.append(replace(proposal, note=note))
-                self.line += LETTERS[arm]
-                taken += 1
-            else:
-                self.line += LETTERS[arm].lower()
-                decisions = subject.to_dict()
-                self.dropped.append(
-                    Dropped(arm=arm, step=self.request.step, ordinal=ordinal, decisions=decisions)
+    def _take(self, arm: int, ordinal: int, proposal: Proposal) -> bool:
+        """Whether it is passed on."""
+        subject, letter = proposal.subject, LETTERS[arm]
+        if not isinstance(subject, SupernetJob):
+            reason = ""
+            try:
+                if not self._is_new(subject, proposal.fidelity):
+                    reason = "an equal network was proposed"
+            except SpaceError as error:
+                reason = str(error)
+            if reason:
+                self.line += letter.lower()
+                lost = Dropped(
+                    arm=arm,
+                    step=self.request.step,
+                    ordinal=ordinal,
+                    decisions=subject.to_dict(),
+                    reason=reason,
                 )
-        return taken
+                self.dropped.append(lost)
+                return False
+        name = self.settings.arms[arm].name
+        note = f"{name}: {proposal.note}" if proposal.note else name
+        self.proposals.append(replace(proposal, note=note))
+        self.line += letter
+        return True
 
     # What is answered.
 
@@ -302,15 +323,15 @@ class _Step:
             outcomes=tuple(self.outcomes),
             steps=tuple(self.ledger.steps),
             known=self.known.text(),
-            dropped=tuple(self.dropped),
+            dropped=tuple(self.dropped[:DROPPED]),
+            brought=self.brought,
+            running=self.running,
             dry=self.dry,
         )
 
-    def _end(self, nothing: bool, live: list[int]) -> str:
-        if not nothing or (live and self.dry < DRY):
-            return ""
+    def _end(self, live: bool) -> str:
         if live:
-            return f"in {DRY} steps no arm brought anything new"
+            return f"in {DRY} steps no arm brought anything new" if self.dry >= DRY else ""
         names = [arm.name for arm in self.settings.arms]
         return "; ".join(f"{name}: {arm.exhausted}" for name, arm in zip(names, self.arms, strict=True))
 
@@ -325,20 +346,6 @@ class _Step:
         return numbers
 
 
-def _share(fidelity: Fidelity, spec: SearchSpec) -> float:
-    """What a trial costs of a full one; 0 for scores without training."""
-    if fidelity.proxies:
-        return 0.0
-    full, share = spec.fidelity, 1.0
-    if fidelity.epochs and full.epochs:
-        share *= min(1.0, fidelity.epochs / full.epochs)
-    if fidelity.data_fraction:
-        share *= min(1.0, fidelity.data_fraction / (full.data_fraction or 1.0))
-    if fidelity.resolution_fraction:
-        share *= min(1.0, fidelity.resolution_fraction / (full.resolution_fraction or 1.0)) ** 2
-    return share
-
-
 def _refusal(dropped: Dropped) -> Observation:
     return Observation(
         sequence=0,
@@ -346,5 +353,5 @@ def _refusal(dropped: Dropped) -> Observation:
         architecture=Architecture.from_dict(dropped.decisions),
         step=dropped.step,
         ordinal=dropped.ordinal,
-        reason="an equal network was proposed",
+        reason=dropped.reason,
     )
