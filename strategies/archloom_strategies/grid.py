@@ -24,6 +24,7 @@ from archloom.space import Architecture, Space
 from archloom.space.language.domains import Uniform
 from archloom.strategy import (
     Capabilities,
+    Fidelity,
     Proposal,
     ProposeRequest,
     ProposeResult,
@@ -39,6 +40,8 @@ Order = Literal["enumeration", "shuffled", "spread"]
 
 #: Numbers that one step looks at; where most are no members, it then gives fewer proposals.
 LOOKED_AT = 1_000
+#: Numbers that it looks at while it has none, some ten seconds in a deep space; then it gives up.
+LOOKED_FOR = 20_000
 #: Times the budget that a grid in the order of the enumeration may have.
 TOO_LARGE = 100
 _ROUNDS = 6
@@ -68,7 +71,7 @@ Request = ProposeRequest[GridSettings, GridState]
 
 class Grid(Strategy[GridSettings, GridState]):
     """Proposes what comes next in the order and is new: what does not fit or breaks a constraint is left
-    out, and so is what makes the network of an earlier trial with the same recipe, whoever brought it.
+    out, and so is what makes the network of an earlier whole trial with the same recipe, whoever brought it.
 
     Results do not matter to it. A space that is much larger than the budget is cut evenly by ``spread``, the
     default, and sampled without repeats by ``shuffled``; ``enumeration`` would only see its first corner, and
@@ -97,12 +100,13 @@ class Grid(Strategy[GridSettings, GridState]):
         asked = {
             network_of(request, event.architecture)
             for event in (*request.history, *request.observations)
-            if not event.fidelity.proxies
+            if event.fidelity in (request.spec.fidelity, Fidelity())
         }
         found: list[Architecture] = []
         place = before.next
-        end = min(numbers.count, place + LOOKED_AT)
-        while place < end and len(found) < request.count:
+        while place < numbers.count and len(found) < request.count:
+            if place - before.next >= (LOOKED_AT if found else LOOKED_FOR):
+                break
             member = numbers.at(number_of(request.settings.order, before.key, place, numbers.count))
             place += 1
             if member is not None and (network := network_of(request, member)) not in asked:
@@ -111,9 +115,15 @@ class Grid(Strategy[GridSettings, GridState]):
         return ProposeResult(
             [Proposal(member) for member in found],
             state=GridState(key=before.key, next=place),
-            exhausted="" if found or place < numbers.count else "every member of the grid was proposed",
+            exhausted="" if found else _end(place, numbers.count),
             diagnostics={"share_seen": place / numbers.count},
         )
+
+
+def _end(place: int, count: int) -> str:
+    if place == count:
+        return "every member of the grid was proposed"
+    return f"of {LOOKED_FOR:,} numbers in a row none is a new member of the space; take random for it"
 
 
 class Numbers:

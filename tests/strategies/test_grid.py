@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from archloom.errors import InvalidInput
 from archloom.space import Architecture, Space, load_preset
-from archloom.strategy import Objective, SearchSpec
+from archloom.strategy import Fidelity, Objective, SearchSpec, convert
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing import StrategyContract
 from archloom.testing.rehearsal import Rehearsal, network_of, rehearse
@@ -131,3 +132,41 @@ def test_results_change_nothing() -> None:
         session = Session(StrategyRuntime(Grid()), spec)
         proposed.append(rehearse(session, spec, trials=30, fixed_metrics={"val_accuracy": value}).proposed)
     assert proposed[0] == proposed[1]
+
+
+CONSTRAINED = """
+let: {{a: {{int: [1, {widest}]}}, b: {{int: [1, 100]}}}}
+input: {{x: {{kind: image, shape: [3, 8, 8]}}}}
+body: {{sequence: [{{layer: conv, k: 1, out: "=a"}}, {{layer: conv, k: 1, out: "=b"}}]}}
+constraints: [{constraint}]
+"""
+
+
+def test_it_looks_on_until_it_has_a_member() -> None:
+    """In the order of the enumeration the first 9,499 do not fit."""
+    space = Space.from_yaml(CONSTRAINED.format(widest=100, constraint="a + b >= 195"))
+    session = Session(StrategyRuntime(Grid()), spec_of(space), {"order": "enumeration"})
+    answer = session.ask(3)
+    assert len(answer.proposals.proposals) == 1
+    assert len(session.ask(3).proposals.proposals) == 3
+
+
+def test_where_members_are_too_rare_it_says_so() -> None:
+    space = Space.from_yaml(CONSTRAINED.format(widest=1000, constraint="a >= 300"))
+    session = Session(StrategyRuntime(Grid()), spec_of(space, 10_000), {"order": "enumeration"})
+    assert session.ask(3).exhausted.reason.startswith("of 20,000 numbers in a row none is a new member")
+
+
+def test_a_part_of_a_training_is_no_reason_to_leave_a_member_out() -> None:
+    """Nor are scores without training; a whole trial is."""
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\nbody: {layer: conv, k: 1, out: 4}\n"
+    )
+    (only,) = space.enumerate()
+    spec = replace(spec_of(space), fidelity=Fidelity(epochs=9))
+    for fidelity, left in ((Fidelity(epochs=1), 1), (Fidelity(proxies=("synflow",)), 1), (spec.fidelity, 0)):
+        session = Session(StrategyRuntime(Grid()), spec)
+        session.enqueue(
+            strategy_pb2.Proposal(architecture=only.to_proto(), fidelity=convert.fidelity_message(fidelity))
+        )
+        assert len(session.ask(5).proposals.proposals) == left

@@ -172,6 +172,7 @@ class _Step:
             self._observe(event)
         del self.outcomes[: -HALF_LIVES * self.settings.memory]
         self.bandit = Bandit(self.number, self.outcomes, self.settings.memory)
+        self.made = self.ledger.made(self.number)
         self.wanted = [0] * self.number
         self.proposals: list[Proposal] = []
         self.dropped: list[Dropped] = []
@@ -233,10 +234,9 @@ class _Step:
         """``count`` more proposals are wanted of these arms."""
         live = [arm for arm in sorted(among) if not self.arms[arm].exhausted]
         chance = [arm for arm in live if self.settings.arms[arm].name == RANDOM]
-        made = self.ledger.made(self.number)
         least, initial = self._least(), self._initial()
         for _ in range(count if live else 0):
-            planned = [done + more for done, more in zip(made, self.wanted, strict=True)]
+            planned = [done + more for done, more in zip(self.made, self.wanted, strict=True)]
             youngest = min(live, key=lambda arm: planned[arm])
             early = self.brought + sum(planned) < initial
             if chance and (early or self.rng.random() < self.settings.random_share):
