@@ -18,6 +18,7 @@ from archloom_strategies.bayesian.process import Rows, representative
 from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.bayesian.trees import TreesSurrogate
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
+from archloom_strategies.networks import networks_of
 from archloom_strategies.trials import Log, Trial, read_log
 
 #: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
@@ -154,7 +155,8 @@ class _Step:
         """Of the trials that a candidate is likely to equal: the better and the newer ones."""
         last = list(self.log.trials.values())[-COMPARED:]
         compared = {trial.architecture.key: trial.architecture for trial in (*self.ended, *last)}
-        return [self.encoder(architecture).network for architecture in compared.values()]
+        name = networks_of(self.request.space).name
+        return [name(architecture) for architecture in compared.values()]
 
 
 def _plain(found: Sequence[Encoded]) -> Sequence[Encoded]:
