@@ -68,23 +68,22 @@ def test_it_gets_much_nearer_to_a_hidden_cell_than_chance(settings: dict[str, An
 
 
 def test_it_leaves_a_width_that_it_was_sure_of_for_a_better_one() -> None:
-    """The first trials all have one width, so the policy is sure of it. Once another was seen to be better,
-    nearly all have that one.
+    """Of the first trials those with one width are better, so the policy is sure of it. Once another was seen
+    to be better still, most have that one.
     """
     space = load_preset("text_encoder")
     session, rng = session_of(space), Random(0)
-    narrow = [each for each in (space.sample(rng) for _ in range(200)) if each.decisions["width"] == 128]
 
     def score(found: Architecture) -> float:
         return {128: 0.3, 256: 0.9}.get(int(str(found.decisions["width"])), 0.1)
 
-    for each in narrow[:24]:
+    for each in [each for each in (space.sample(rng) for _ in range(60)) if score(each) < 0.9]:
         session.finish(
             session.enqueue(strategy_pb2.Proposal(architecture=each.to_proto())), {"score": score(each)}
         )
-    found = searched(session, score, 76)
-    assert score(found[0]) == 0.3
-    assert sum(score(each) == 0.9 for each in found[-20:]) >= 12
+    found = [score(each) for each in searched(session, score, 76)]
+    assert found[:8].count(0.3) >= 6
+    assert found[-20:].count(0.9) >= 12
 
 
 def test_a_users_trial_is_imitated() -> None:

@@ -13,7 +13,7 @@ from archloom.strategy import Objective, SearchSpec
 from archloom.testing.spaces import space_named
 from archloom_strategies.reinforce.draws import Draws
 from archloom_strategies.reinforce.exploring import chances
-from archloom_strategies.reinforce.learning import Learner, advantages
+from archloom_strategies.reinforce.learning import Learner, advantages, imitations
 from archloom_strategies.reinforce.memory import HUNDREDTHS, Trial
 from archloom_strategies.reinforce.policy import NAMES, Batch, Layout, Policy, line_log_probability
 from archloom_strategies.reinforce.settings import ReinforceSettings
@@ -173,3 +173,19 @@ def test_a_failure_is_worth_less_than_any_result(baseline: str) -> None:
 def test_without_a_single_result_nothing_is_learned() -> None:
     for baseline in ("rank", "leave-one-out", "moving-average"):
         assert advantages(baseline, [-math.inf, -math.inf], []) == [0.0, 0.0]
+
+
+class TestImitation:
+    def test_weights_fall_with_the_rank_and_only_the_best_have_one(self) -> None:
+        found = imitations([0.1, 0.9, 0.5, -math.inf, 0.7, 0.3], 3)
+        assert list(found) == [1, 4, 2]
+        assert found[1] > found[4] > found[2] > 0
+
+    def test_of_trials_that_are_all_alike_none_is_imitated(self) -> None:
+        assert imitations([0.3] * 8, 4) == {}
+        assert imitations([-math.inf] * 3, 4) == {}
+
+    def test_equal_trials_are_imitated_alike_however_many_they_are(self) -> None:
+        found = imitations([0.5, 0.3, 0.5, 0.3, 0.5, 0.1, 0.5], 2)
+        assert set(found) == {0, 2, 4, 6}
+        assert len(set(found.values())) == 1

@@ -36,8 +36,8 @@ class Learner:
       moves the policy no further than a fresh one.
     - REINFORCE (Williams 1992): advantage * log pi, weighted by the ratio, cut at 1 (truncated importance
       sampling, Ionides 2008), which is 1 for a trial of the present policy.
-    - Imitation: "priority queue training" (Abolafia et al. 2018), the best with weights that fall
-      exponentially with rank; users' trials take part in it as any others.
+    - Imitation: "priority queue training" (Abolafia et al. 2018) of the best that are better than usual, with
+      weights that fall exponentially with rank; users' trials take part in it as any others.
 
     The same sequences are used in each step of an answer, so they are made once.
     """
@@ -102,12 +102,26 @@ class Learner:
         """Advantages of the last trials and weights of the best, by place."""
         settings, start = self._settings, max(0, len(rewards) - self._settings.window)
         found = advantages(settings.baseline, rewards[start:], rewards[:start])
-        good = [place for place, reward in enumerate(rewards) if math.isfinite(reward)]
-        best = sorted(good, key=lambda place: -rewards[place])[: settings.replayed]
-        raw = [math.exp(-3.0 * rank / settings.replayed) for rank in range(len(best))]
-        whole = math.fsum(raw) or 1.0
-        imitated = {place: each / whole for place, each in zip(best, raw, strict=True)}
-        return dict(enumerate(found, start)), imitated
+        return dict(enumerate(found, start)), imitations(rewards, settings.replayed)
+
+
+def imitations(rewards: Sequence[float], replayed: int) -> dict[int, float]:
+    """Weights of the best, by place: they fall with the rank, equal rewards have equal ones, and as in
+    self-imitation (Oh et al., ICML 2018) only what is better than usual is imitated, by how much it is. So
+    of trials that are all alike none is.
+    """
+    good = sorted(
+        (place for place, reward in enumerate(rewards) if math.isfinite(reward)),
+        key=lambda place: -rewards[place],
+    )
+    raw = [math.exp(-3.0 * rank / replayed) if rank < replayed else 0.0 for rank in range(len(good))]
+    whole = math.fsum(raw) or 1.0
+    alike: dict[float, list[float]] = {}
+    for place, weight in zip(good, raw, strict=True):
+        alike.setdefault(rewards[place], []).append(weight / whole)
+    above = ranked(rewards)
+    weights = {place: statistics.fmean(alike[rewards[place]]) * max(0.0, above[place]) for place in good}
+    return {place: weight for place, weight in weights.items() if weight > 0.0}
 
 
 def advantages(baseline: str, rewards: Sequence[float], earlier: Sequence[float]) -> list[float]:
