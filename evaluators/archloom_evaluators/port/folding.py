@@ -84,8 +84,9 @@ class _Folder:
         branch.node = node.id
 
     def collect(self, branch: _Branch) -> None:
-        """Gather the branches that hold the same shared weights."""
-        if any(self.graph[number].group for number in branch.members):
+        """Gather the branches that hold the same shared weights; one that only holds another is that one."""
+        alone = len(branch.children) == 1 and branch.node is None
+        if not alone and any(self.graph[number].group for number in branch.members):
             self.twins.setdefault(self.signature(branch), []).append(branch)
         for child in branch.children.values():
             self.collect(child)

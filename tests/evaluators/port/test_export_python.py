@@ -130,6 +130,23 @@ def test_long_sums_take_several_lines(tmp_path: Path) -> None:
     assert max(map(len, exported.text.splitlines())) <= 88
 
 
+def test_weights_may_be_shared_by_repetitions_that_differ(tmp_path: Path) -> None:
+    """One with a dropout after the shared layer and one without: no module of the whole, one of the layer."""
+    linear = {"sequence": [{"layer": "linear", "out": 2}], "name": "a"}
+    body = {"sequence": [linear, {"layer": "dropout", "p": {"choice": [0.0, 0.5]}}], "name": "b"}
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [2]}},
+            "body": {"repeat": {"count": 2, "body": body, "decisions": "free", "weights": "shared"}},
+        }
+    )
+    graphs = [space.graph(architecture) for architecture in space.enumerate()]
+    assert sorted(sum(node.op == "dropout" for node in graph.nodes) for graph in graphs) == [0, 1, 1, 2]
+    for place, graph in enumerate(graphs):
+        (folder := tmp_path / str(place)).mkdir()
+        assert_same(graph, export_python(graph), folder)
+
+
 def test_weights_that_are_shared_are_one_module(tmp_path: Path) -> None:
     def nested(inner: str, outer: str) -> Graph:
         block = {"residual": {"sequence": [{"layer": "conv", "k": 3, "norm": "batch"}, {"layer": "relu"}]}}
