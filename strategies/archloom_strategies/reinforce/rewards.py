@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from archloom.strategy import Comparison, Goal, SearchSpec
@@ -25,8 +25,9 @@ class Rewards:
     2019, equation 2): score * (value / target) ** power; in logarithms, since only differences count, and
     with the score over its spread in place of its logarithm where it is not above 0 for all trials.
 
-    Several objectives are brought to [0, 1] by the trials in memory and combined by the augmented Chebyshev
-    scalarisation (Knowles, "ParEGO", 2006). A trial without metrics, or with a number that is none, is worth
+    Several objectives are brought to [0, 1] by their ranks among the trials in memory, since a few very bad
+    ones would press all others together, and combined by the augmented Chebyshev scalarisation (Knowles,
+    "ParEGO", 2006). A trial without metrics, or with a number that is none, is worth
     less than all others; under strict limits one that breaks them is worth less than all that do not, and the
     less the further it misses (Deb 2000).
     """
@@ -134,13 +135,11 @@ def ranked(rewards: Sequence[float]) -> list[float]:
     """Centred ranks from -1 to 1; equal rewards have the mean of their places (Hansen's and Wierstra's
     fitness shaping: "Natural Evolution Strategies", JMLR 2014).
     """
-    order: Mapping[float, list[int]] = {}
     places: dict[float, list[int]] = {}
     for place, reward in enumerate(sorted(rewards)):
         places.setdefault(reward, []).append(place)
-    order = places
     count = len(rewards)
-    return [(2.0 * statistics.fmean(order[reward]) + 1.0) / count - 1.0 for reward in rewards]
+    return [(2.0 * statistics.fmean(places[reward]) + 1.0) / count - 1.0 for reward in rewards]
 
 
 def _over(value: float, bound: float) -> float:
@@ -151,10 +150,10 @@ def _over(value: float, bound: float) -> float:
 
 
 def _unit(column: Sequence[float]) -> list[float]:
+    """Ranks from 0 to 1 among what is known."""
     known = [value for value in column if math.isfinite(value)]
-    low = min(known, default=0.0)
-    spread = max(known, default=0.0) - low or 1.0
-    return [(value - low) / spread for value in column]
+    rank = dict(zip(known, ranked(known), strict=True))
+    return [(rank[value] + 1.0) / 2.0 if math.isfinite(value) else math.nan for value in column]
 
 
 def _chebyshev(row: Sequence[float], preference: Preference) -> float:
