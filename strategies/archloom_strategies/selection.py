@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 Scores = tuple[float, ...]
 
 
@@ -31,6 +33,31 @@ def winner(scores: Sequence[Scores], violations: Sequence[float]) -> int:
 def dominates(one: Scores, other: Scores) -> bool:
     """No worse in every objective and better in one."""
     return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))
+
+
+def fronts(scores: Sequence[Scores], violations: Sequence[float]) -> list[int]:
+    """The number of each trial's front, 0 for the best: feasible ones by non-dominated sorting, behind them
+    the infeasible ones in the order of their violations.
+    """
+    numbers = [0] * len(scores)
+    left = [place for place, violation in enumerate(violations) if violation == 0]
+    objectives = len(scores[0]) if scores else 0
+    rows = np.array([scores[place] for place in left], float).reshape(len(left), objectives)
+    no_worse = (rows[:, None, :] >= rows[None, :, :]).all(2)
+    beaten_by = no_worse.T & ~no_worse  # [loser, winner]
+    remaining, front = np.ones(len(left), bool), 0
+    while remaining.any():
+        best = remaining & ~(beaten_by & remaining[None, :]).any(1)
+        for place in np.flatnonzero(best).tolist():
+            numbers[left[place]] = front
+        remaining &= ~best
+        front += 1
+    for violation in sorted({each for each in violations if each != 0}):
+        for place, each in enumerate(violations):
+            if each == violation:
+                numbers[place] = front
+        front += 1
+    return numbers
 
 
 def crowding(front: Sequence[Scores]) -> list[float]:

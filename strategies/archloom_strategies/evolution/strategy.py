@@ -1,253 +1,187 @@
-"""Regularized evolution: a population that forgets its oldest, a tournament, one mutation.
-
-Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019
-(algorithm 1).
-"""
+"""Evolution: members, children of members, and a rule for who stays; which, the kind says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from archloom.space import Architecture, SpaceError
-from archloom.strategy import (
-    Capabilities,
-    Observation,
-    ObservationKind,
-    Proposal,
-    ProposeRequest,
-    ProposeResult,
-    SearchSpec,
-    Strategy,
-)
-from pydantic import BaseModel, ConfigDict, Field
+from archloom.strategy import Capabilities, ObservationKind, Proposal, ProposeResult, Strategy
 
 from archloom_strategies.enumeration import members_of
+from archloom_strategies.evolution.climbing import LocalSearch
+from archloom_strategies.evolution.credit import LEAST, Credit, targets_of
+from archloom_strategies.evolution.kinds import Ageing, Elitist, Kind
+from archloom_strategies.evolution.population import REMEMBERED, Herd, Population
+from archloom_strategies.evolution.settings import EvolutionSettings
+from archloom_strategies.evolution.survival import crowded, referenced
+from archloom_strategies.evolution.variation import COMPARED, Request
 from archloom_strategies.networks import network_of
 from archloom_strategies.recent import Recent
-from archloom_strategies.selection import winner
 
-#: : Fresh children for one proposal until a new one comes: the first third one mutation away from its
-#: parent, then two, then three.
-TRIES = 24
-STEPS = 3
-#: Refusals in a row after which mutations give way to other sources: the neighbourhood is used up.
+#: Random draws for one proposal until a new one comes.
+DRAWS = 24
+#: Refusals in a row after which children give way to other sources: the neighbourhood is used up.
 STUCK = 100
 #: Networks that are remembered, so that they are not proposed again.
 MEMORY = 4_096
 
-
-class EvolutionSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["auto", "regularized"] = Field(
-        "auto", description="The algorithm; auto takes the one that suits the search."
-    )
-    population: int | None = Field(
-        None, ge=1, le=10_000, description="Members; null takes a number that suits the budget."
-    )
-    sample: int | None = Field(
-        None, ge=1, le=10_000, description="Members of a tournament; null takes half of the population."
-    )
-
-
-class Member(BaseModel):
-    """An evaluated trial that may be a parent."""
-
-    model_config = ConfigDict(frozen=True)
-
-    trial: int
-    scores: tuple[float, ...]
-    """By objective, larger is better."""
-    violation: float
-    """0 where every constraint holds."""
-    shape: int
-    values: tuple[Any, ...]
-    """Of the decisions, in the order of the paths of ``Population.shapes[shape]``."""
-
-
-class Population(BaseModel):
-    """The state: its size depends on the settings, never on how long the experiment runs."""
-
-    model_config = ConfigDict(frozen=True)
-
-    members: tuple[Member, ...] = ()
-    """Oldest first."""
-    shapes: tuple[tuple[str, ...], ...] = ()
-    """The sets of decision paths that members have, each written once."""
-    made: int = 0
-    """Proposals made and not refused."""
-    refused: int = 0
-    """Proposals refused in a row."""
-    swept: int = 0
-    """How far a small space was listed when mutations gave nothing new."""
-    recent: str = ""
-    """What was proposed last, see ``Recent``."""
-
-
-Request = ProposeRequest[EvolutionSettings, Population]
+#: How a trial, or a proposal, comes to its end.
+ENDS = (
+    ObservationKind.FINISHED,
+    ObservationKind.INFEASIBLE,
+    ObservationKind.FAILED,
+    ObservationKind.CANCELLED,
+    ObservationKind.REFUSED,
+)
 
 
 class Evolution(Strategy[EvolutionSettings, Population]):
-    """The first members are random; then each child is one mutation of the winner of a tournament, and the
-    oldest member goes.
+    """The first trials are random; then children of members are tried.
 
-    Departures from the paper, which evaluates one after the other and without limits:
+    Of all kinds:
 
-    - Results come in any order and several children are made at once, from the population as it stands. A
-      trial joins when it ends, so age is the order of ending.
-    - A failed trial does not join. An infeasible one does, behind every feasible one and ordered by how far
-      it misses (Deb's rules), so that a search which begins outside the limits finds its way in.
-    - With several objectives a tournament is won by the least crowded of its non-dominated members; the
-      paper has one objective.
-    - A child whose network was among the last 4,096 is drawn anew, after eight tries by two mutations and
-      after sixteen by three: the paper evaluates it again, the controller would refuse it. Where that
-      brings nothing new, or the controller refuses 100 in a row, random draws take the place of mutations,
-      and in a small space the list of what it holds, until all of it was proposed.
+    - Results come in any order and several children are made at once, from the population as it stands.
+    - Trials of users, or of a strategy before this one, are members like its own.
+    - A failed trial does not become a member. An infeasible one does, behind every feasible one and ordered
+      by how far it misses (Deb's rules), so that a search which begins outside the limits finds its way in.
+    - A child whose network was among the last 4,096 is passed over. Where children bring nothing new, or the
+      controller refuses 100 in a row, random draws take their place, and in a small space the list of what
+      it holds, until all of it was proposed.
     """
 
     name = "evolution"
-    version = "1"
-    summary = "Ageing evolution (Real et al. 2019): tournaments, one mutation, the oldest goes."
+    version = "2"
+    summary = (
+        "Evolution guided by which decisions did well; or regularized, NSGA-II, NSGA-III, or a local search."
+    )
     capabilities = Capabilities(max_objectives=0, constraints=True)
+    state_version = 2
 
     def propose(self, request: Request) -> ProposeResult[Population]:
-        before = request.state or Population()
-        herd = _Herd(before, population_size(request))
-        made, refused = before.made, before.refused
-        for event in request.observations:
-            if event.kind is ObservationKind.REFUSED and event.step:
-                # Those of a strategy before this one, whose fallback it is, were not made here.
-                made, refused = max(0, made - 1), refused + 1
-            elif event.kind is ObservationKind.ACCEPTED:
-                refused = 0
-            elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE):
-                herd.join(event, request.spec)
-        recent = Recent(before.recent, MEMORY)
-        for event in request.of_kind(
-            ObservationKind.ENQUEUED, ObservationKind.FINISHED, ObservationKind.INFEASIBLE
-        ):
-            recent.add(network_of(request, event.architecture))
-        children, swept = _children(request, herd, recent, made, refused, before.swept)
-        members = members_of(request)
-        done = request.count > 0 and not children and members is not None and swept == len(members)
-        state = Population(
-            members=tuple(herd.members),
-            shapes=tuple(herd.shapes),
-            made=made + len(children),
-            refused=refused,
-            swept=swept,
-            recent=recent.text(),
-        )
+        step = _Step(request, request.state or Population())
+        step.listen()
+        children = step.children()
         return ProposeResult(
             children,
-            state=state,
-            exhausted="every architecture was proposed" if done else "",
-            diagnostics=herd.diagnostics() | {"refused_in_a_row": float(refused)},
+            state=step.state(),
+            exhausted="every architecture was proposed" if step.over and not children else "",
+            diagnostics=step.diagnostics(),
         )
 
 
-def population_size(request: Request) -> int:
-    """As set; else 1.2 times the root of the budget, from 4 to the paper's 100, which suit its 20,000 trials.
+class _Step:
+    def __init__(self, request: Request, before: Population) -> None:
+        settings, spec = request.settings, request.spec
+        self.request = request
+        self.herd = Herd(before, settings.population_for(spec), REMEMBERED if settings.guided else 0)
+        self.kind = _kind(request, self.herd, before)
+        self.refused = before.refused
+        self.swept = before.swept
+        self.recent = Recent(before.recent, MEMORY)
+        self.over = False
+        self._members = members_of(request)
+        self._credit: Credit | None = None
 
-    A short search has to leave its random start sooner: of 10 to 100 members, 20 found the best of
-    NAS-Bench-201 in the fewest of 300 queries.
-    """
-    return request.settings.population or max(4, min(100, round(1.2 * math.sqrt(request.spec.trials))))
+    def listen(self) -> None:
+        for event in self.request.observations:
+            if event.kind in ENDS:
+                self.kind.ended(event)
+            if event.kind is ObservationKind.REFUSED and event.step:
+                # Those of a strategy before this one, whose fallback it is, were not made here.
+                self.herd.made, self.refused = max(0, self.herd.made - 1), self.refused + 1
+            elif event.kind is ObservationKind.ACCEPTED:
+                self.refused = 0
+            elif event.kind is ObservationKind.ENQUEUED:
+                self.recent.add(network_of(self.request, event.architecture))
+            elif event.kind in (ObservationKind.FINISHED, ObservationKind.INFEASIBLE, ObservationKind.FAILED):
+                self.recent.add(network_of(self.request, event.architecture))
+                member = self.herd.member(event, self.request.spec)
+                if member is not None and member.scores:
+                    self.herd.forget(member)
+                    self.kind.join(member, event)
+                elif member is not None:
+                    self.herd.retire([member])
+        self.kind.settle()
 
+    def children(self) -> list[Proposal]:
+        """Up to ``request.count`` new proposals."""
+        self._credit = self._learned() if self.request.count else None
+        found: list[Proposal] = []
+        while len(found) < self.request.count and (child := self._child()) is not None:
+            self.kind.proposed(child)
+            self.herd.made += 1
+            found.append(child)
+        self.over = self.request.count > 0 and self._members is not None and self.swept == len(self._members)
+        return found
 
-class _Herd:
-    """The members while a step works on them."""
+    def _child(self) -> Proposal | None:
+        stuck = self.refused >= STUCK
+        while not stuck and not self.herd.young and self.herd.members:
+            for candidates in self.kind.rounds():
+                if (child := self._first_new(self._ordered(candidates))) is not None:
+                    return child
+            if not self.kind.used_up():
+                break
+        if not stuck or self._members is None:
+            drawn = (self.request.space.sample(self.request.rng) for _ in range(DRAWS))
+            if (child := self._first_new(Proposal(each, note="random") for each in drawn)) is not None:
+                return child
+        while self._members is not None and self.swept < len(self._members):
+            listed = Proposal(self._members[self.swept], note="listed")
+            self.swept += 1
+            if self._first_new([listed]) is not None:
+                return listed
+        return None
 
-    def __init__(self, population: Population, size: int) -> None:
-        self.size = size
-        self.members = list(population.members)
-        self.shapes = list(population.shapes)
+    def _first_new(self, candidates: Iterable[Proposal]) -> Proposal | None:
+        """The first whose network is new, which is remembered from now on."""
+        return next(
+            (each for each in candidates if self.recent.add(network_of(self.request, each.architecture))),
+            None,
+        )
 
-    def join(self, trial: Observation, spec: SearchSpec) -> None:
-        scores = spec.scores(trial)
-        if not all(math.isfinite(score) for score in scores):
+    def _ordered(self, candidates: Iterator[Proposal]) -> Iterator[Proposal]:
+        """The most creditable of some first, where there is a guide."""
+        if self._credit is None:
+            yield from candidates
             return
-        decisions = trial.architecture.decisions
-        paths = tuple(sorted(decisions))
-        if paths not in self.shapes:
-            self.shapes.append(paths)
-        self.members.append(
-            Member(
-                trial=trial.trial,
-                scores=scores,
-                violation=spec.violation(trial),
-                shape=self.shapes.index(paths),
-                values=tuple(decisions[path] for path in paths),
-            )
+        while some := list(islice(candidates, COMPARED)):
+            order = self._credit.ordered([each.architecture for each in some], self.request.rng)
+            yield from (some[place] for place in order)
+
+    def _learned(self) -> Credit | None:
+        herd, request = self.herd, self.request
+        seen = [*herd.members, *herd.ahead, *herd.others]
+        if not request.settings.guided or herd.young or len(seen) < LEAST:
+            return None
+        architectures = [herd.architecture(member) for member in seen]
+        return Credit(request.space, architectures, targets_of(seen, len(request.spec.objectives)))
+
+    def state(self) -> Population:
+        herd = self.herd
+        shapes = herd.shapes()  # before the members, whose numbers it sets
+        return Population(
+            members=tuple(herd.members),
+            others=tuple(herd.others),
+            shapes=shapes,
+            made=herd.made,
+            refused=self.refused,
+            swept=self.swept,
+            recent=self.recent.text(),
+            climb=self.kind.climb,
         )
-        if len(self.members) > self.size:
-            del self.members[0]
-            self._drop_unused_shapes()
-
-    def _drop_unused_shapes(self) -> None:
-        used = sorted({member.shape for member in self.members})
-        if len(used) < len(self.shapes):
-            self.shapes = [self.shapes[shape] for shape in used]
-            moved = {shape: place for place, shape in enumerate(used)}
-            self.members = [
-                member.model_copy(update={"shape": moved[member.shape]}) for member in self.members
-            ]
-
-    def architecture(self, member: Member) -> Architecture:
-        values = (tuple(value) if isinstance(value, list) else value for value in member.values)
-        return Architecture(dict(zip(self.shapes[member.shape], values, strict=True)))
-
-    def tournament(self, request: Request) -> Member:
-        sample = request.settings.sample or max(2, self.size // 2)
-        contestants = request.rng.sample(self.members, min(sample, len(self.members)))
-        best = winner([member.scores for member in contestants], [member.violation for member in contestants])
-        return contestants[best]
 
     def diagnostics(self) -> dict[str, float]:
-        feasible = [member for member in self.members if member.violation == 0]
-        numbers = {"population": float(len(self.members)), "feasible": float(len(feasible))}
-        if feasible:
-            numbers["best_score"] = max(member.scores[0] for member in feasible)
-        return numbers
+        return self.herd.diagnostics() | {"refused_in_a_row": float(self.refused)}
 
 
-def _children(
-    request: Request, herd: _Herd, recent: Recent, made: int, refused: int, swept: int
-) -> tuple[list[Proposal], int]:
-    """Up to ``request.count`` new proposals, and how far a small space is listed now."""
-    members = members_of(request)
-    children: list[Proposal] = []
-    for _ in range(request.count):
-        young = max(made + len(children), len(herd.members)) < herd.size
-        candidates = _bred(request, herd, young=young, stuck=refused >= STUCK)
-        child = next(
-            (each for each in candidates if recent.add(network_of(request, each.architecture))), None
-        )
-        while child is None and members is not None and swept < len(members):
-            if recent.add(network_of(request, members[swept])):
-                child = Proposal(members[swept], note="listed")
-            swept += 1
-        if child is not None:
-            children.append(child)
-    return children, swept
-
-
-def _bred(request: Request, herd: _Herd, *, young: bool, stuck: bool) -> Iterator[Proposal]:
-    """Candidates for one proposal; the caller takes the first that is new."""
-    if stuck and members_of(request) is not None:
-        return
-    if not young and not stuck and herd.members:
-        for attempt in range(TRIES):
-            parent = herd.tournament(request)
-            child = herd.architecture(parent)
-            try:
-                for _ in range(1 + STEPS * attempt // TRIES):
-                    child = request.space.mutate(child, request.rng)
-            except SpaceError:
-                # No decision of this parent has a second value that holds.
-                continue
-            yield Proposal(child, parents=(parent.trial,), note="mutation")
-    for _ in range(TRIES):
-        yield Proposal(request.space.sample(request.rng), note="random")
+def _kind(request: Request, herd: Herd, before: Population) -> Kind:
+    match request.settings.kind_for(request.spec):
+        case "regularized":
+            return Ageing(request, herd)
+        case "nsga2":
+            return Elitist(request, herd, crowded)
+        case "nsga3":
+            return Elitist(request, herd, referenced(herd.size))
+        case "local-search":
+            return LocalSearch(request, herd, before.climb)
