@@ -1,8 +1,9 @@
 """Architectures as rows of numbers, for surrogates: what was decided, and the network that it makes.
 
-Four blocks, each a classic encoding, so that a kernel or a tree may weigh them:
+Five blocks, each a classic encoding, so that a kernel or a tree may weigh them:
 
-- ``decisions``: the space's vector encoding, which says all of an architecture (recipes too).
+- ``decisions``: the space's vector encoding, which says all of an architecture (recipes too), but for
+- ``floats``: its decisions that are floats, such as a learning rate.
 - ``paths``: which chains of operations lead from input to output, hashed (White et al., "BANANAS",
   AAAI 2021).
 - ``neighborhoods``: how many neighbourhoods of each kind the network has, hashed, as logarithms
@@ -33,8 +34,8 @@ from archloom_strategies.networks import networks_of
 
 Row = NDArray[np.float32] | NDArray[np.uint8]
 
-BLOCKS = ("decisions", "paths", "neighborhoods", "sizes")
-#: A fifth block, of what is known of an architecture beside itself; no encoder makes it.
+BLOCKS = ("decisions", "paths", "neighborhoods", "sizes", "floats")
+#: One block more, of what is known of an architecture beside itself; no encoder makes it.
 SCORES = "scores"
 PATHS = 512
 NEIGHBORHOODS = 512
@@ -106,10 +107,19 @@ def encode(
     """``networks`` are known ones, whose blocks need not be made again."""
     graph = space.graph(architecture)
     network = networks_of(space).name(architecture, graph)
-    decisions = np.array(space.encode(architecture), np.float32)
+    vector = np.array(space.encode(architecture), np.float32)
+    floats = _floats(space)
     known = (networks or {}).get(network)
-    rows = known.rows[1:] if known else _blocks(graph)
-    return Encoded(architecture, network, graph.parameters, graph.flops, len(graph.nodes), (decisions, *rows))
+    rows = known.rows[1:4] if known else _blocks(graph)
+    rows = (vector[~floats], *rows, vector[floats])
+    return Encoded(architecture, network, graph.parameters, graph.flops, len(graph.nodes), rows)
+
+
+@lru_cache(maxsize=16)
+def _floats(space: Space) -> NDArray[np.bool_]:
+    """Which coordinates of the vector encoding are floats."""
+    continuous = frozenset(space.continuous)
+    return np.array([name in continuous for name in space.vector_names], bool)
 
 
 @dataclass(frozen=True)

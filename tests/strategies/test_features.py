@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -10,6 +11,7 @@ from archloom.testing.probe import TINY_SPACE, TREE_SPACE
 from archloom_strategies.features import BLOCKS, Encoder, encode, measure, squared_distances
 
 CELLS = load_preset("nasbench201")
+ENCODER = Encoder(CELLS)
 
 
 def test_cells_that_make_one_network_have_its_rows_but_their_own_decisions() -> None:
@@ -62,3 +64,15 @@ def test_distances_are_those_of_the_definition() -> None:
     others = numbers[:2] + 1
     by_hand = [[((one - other) ** 2).sum() for other in others] for one in numbers]
     assert squared_distances(numbers, others) == pytest.approx(np.array(by_hand))
+
+
+def test_floats_are_a_block_of_their_own() -> None:
+    text = TREE_SPACE.replace("optimizer: {choice: [sgd, adamw]}", "lr: {log: [0.001, 0.1]}")
+    space = Space.from_yaml(text)
+    assert space.continuous == ("recipe.lr",)
+    drawn = [space.sample(random.Random(seed)) for seed in range(3)]
+    rows = [encode(space, each).rows[BLOCKS.index("floats")] for each in drawn]
+    units = [math.log(float(str(each["recipe.lr"])) / 0.001) / math.log(100) for each in drawn]
+    assert [row.tolist() for row in rows] == [[pytest.approx(unit, abs=1e-6)] for unit in units]
+    assert "floats" in measure(Encoder(space)).scales
+    assert "floats" not in measure(ENCODER).scales

@@ -9,6 +9,7 @@ import numpy as np
 from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeResult, Strategy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
@@ -71,8 +72,10 @@ class BayesianOptimization(Strategy[BayesianSettings]):
     def propose(self, request: Request) -> ProposeResult[None]:
         if not request.count:
             return ProposeResult()
-        log = read_log(request)
-        return _Step(request, log).answer()
+        # One core: threads cost more than they bring in matrices of this size, and no answer may depend on
+        # how many a replica has.
+        with threadpool_limits(1):
+            return _Step(request, read_log(request)).answer()
 
 
 class _Step:
