@@ -134,6 +134,8 @@ class Yardstick:
     """The mean row of each block."""
     layers: float
     """Of a network, on average."""
+    lines: tuple[str, ...] = ()
+    """Blocks that a surrogate draws straight lines through, beside all else."""
     lean: float = 0.0
     """How many deviations better an architecture is thought to be for each deviation of its scores."""
 

@@ -9,9 +9,9 @@ a rate near 0: so the evidence chooses the encoding. Rates and noise are the mos
 likelihood and a prior by which all blocks together make two random architectures correlate by 1/e); the
 amplitude is optimal in closed form.
 
-To it are added straight lines, ``slope_j * <a_j, b_j>``, with the blocks of ``LINES`` centred and of unit
-mean square: what each part adds is learnt from few trials, far from all of them. The evidence sets the slopes
-too.
+To it are added straight lines, ``slope_j * <a_j, b_j>``, with the yardstick's ``lines``, blocks centred and
+of unit mean square: what each part adds is learnt from few trials, far from all of them. The evidence
+sets the slopes too.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ FITTED = 200
 RATE_SPREAD = 1.5
 #: Prior of the logarithm of the noise's share of the amplitude.
 NOISE, NOISE_SPREAD = -4.0, 1.5
-#: Blocks that lines are drawn through, and the prior of the logarithm of a slope.
-LINES = (SCORES,)
+#: Prior of the logarithm of a slope.
 SLOPE, SLOPE_SPREAD = -1.0, 1.0
 _RATE_BOUNDS, _NOISE_BOUNDS, _SLOPE_BOUNDS = (-7.0, 4.0), (-9.0, 1.0), (-9.0, 4.0)
 
@@ -67,7 +66,7 @@ class Rows:
             tuple(scales[block] for block in blocks),
             tuple(
                 (blocks[block] - yardstick.centers[block]) / math.sqrt(scales[block] / 2.0)
-                for block in LINES
+                for block in yardstick.lines
                 if block in blocks
             ),
             yardstick.lean * blocks[SCORES].mean(1) if yardstick.lean else None,

@@ -88,6 +88,7 @@ class ScoreView:
             yardstick,
             scales={**yardstick.scales, SCORES: 2.0 * width},
             centers={**yardstick.centers, SCORES: (0.0,) * width},
+            lines=(*yardstick.lines, SCORES),
             lean=LEAN if lean else 0.0,
         )
         some = representative(scores.known.mean(1), TEACHERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,9 @@ from archloom_strategies.trials import Log, Trial, read_log
 TRAINED = 500
 #: Networks of the last trials that candidates are compared with, beyond those that are trained on.
 COMPARED = 500
+#: Of several objectives most are costs, which are nearly additive; their surrogates get lines through these
+#: blocks. A lone objective goes without: its best is what counts, and there lines do more harm than good.
+LINES = ("decisions", "sizes")
 #: Random trials before the surrogate is asked, unless a short budget allows fewer.
 INITIAL = 5
 
@@ -84,6 +88,8 @@ class _Step:
         self.log = log
         self.encoder = encoder_of(request)
         self.yardstick = yardstick_of(request)
+        if len(request.spec.objectives) > 1:
+            self.yardstick = replace(self.yardstick, lines=LINES)
         self.scores = Scores.read(request)
         self.view: Callable[[Sequence[Encoded]], Sequence[Encoded]] = _plain
         if self.scores is not None:
