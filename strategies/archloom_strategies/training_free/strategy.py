@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from archloom_strategies.inner import Inner, InnerState, ask, faults, foreign
 from archloom_strategies.networks import networks_of
+from archloom_strategies.training_free.guided import choose
 from archloom_strategies.training_free.log import Scored, read_scores
 from archloom_strategies.training_free.pool import PARENTS, Newcomers
 from archloom_strategies.training_free.ranking import best_trials, order
@@ -31,12 +32,14 @@ from archloom_strategies.trials import read_log
 SCORES = ("parameters", "flops", "synflow", "naswot", "jacob_cov", "snip", "grad_norm", "zen")
 #: Of the pool, what is drawn by chance; the others are children of the best ranked.
 DRAWN = 0.4
-#: Real trials in the order of the rank before the inner strategy takes over.
-WARM = 3
+#: Architectures that are scored for each trial of the budget, and the least and the most of them.
+EACH, LEAST, MOST = 20, 200, 1_000
+#: Trials from the pool before the inner strategy takes over are a quarter of the budget, within these.
+WARM = (3, 25)
 #: The best are tried once all but one in so many of the pool have their scores.
 PATIENCE = 10
-#: Networks that ``mode: search`` scores at most.
-MOST = 4096
+#: Networks that are scored at most.
+POOL = 4_096
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
 
@@ -46,8 +49,8 @@ class TrainingFreeSettings(BaseModel):
 
     mode: Literal["warm-start", "search"] = Field(
         "warm-start",
-        description="warm-start: the best ranked few are trained, then the inner strategy goes on. "
-        "search: the best ranked are trained in that order, as far as the pool reaches.",
+        description="warm-start: some of the pool are trained, then the inner strategy goes on. "
+        "search: all trials are of the pool, as far as it reaches.",
     )
     scores: tuple[Name, ...] = Field(
         SCORES,
@@ -58,15 +61,15 @@ class TrainingFreeSettings(BaseModel):
     pool: int | None = Field(
         None,
         ge=2,
-        le=MOST,
-        description="Architectures that are scored; null takes 10 for each trial of the budget, 100 to 500.",
+        le=POOL,
+        description="Architectures that are scored; null takes 20 for each trial, 200 to 1,000.",
     )
     warm_start: int | None = Field(
         None,
         ge=1,
         le=10_000,
-        description="Trials in the order of the rank before the inner strategy takes over; null takes 3, or "
-        "as many as run at once.",
+        description="Trials from the pool before the inner strategy takes over; null takes a quarter of the "
+        "budget, 3 to 25, or as many as run at once.",
     )
     inner: Inner = Field(
         Inner(name="bayesian", settings={"initial": 2}),
@@ -191,7 +194,7 @@ class _Step:
     def _newcomers(self, names: tuple[str, ...]) -> list[Proposal]:
         target = pool_size(self.request.settings, self.request.spec)
         if self.request.settings.mode == "search":
-            target = min(MOST, max(target, 2 * len(self.log.trials)))
+            target = min(POOL, max(target, 2 * len(self.log.trials)))
         missing = min(target - len(self.pool), self.request.count)
         if missing <= 0:
             return []
@@ -205,30 +208,29 @@ class _Step:
     def _parents(self) -> list[Architecture]:
         """The best ranked; and as many of the best trials, where there are some."""
         ended = [each for each in self.pool if each.ended]
-        ranked = [ended[place].architecture for place in order(ended, self.request.spec)[:PARENTS]]
-        return ranked + best_trials(self.log, self.request.spec)[:PARENTS]
+        return self._ranked(ended)[:PARENTS] + best_trials(self.log, self.request.spec)[:PARENTS]
 
     def _best(self) -> list[Proposal]:
-        """The best ranked that are no trials yet, as many as there is room for."""
+        """Of the pool, what is to be trained next; as many as there is room for."""
         request = self.request
         room = request.count
         if request.settings.mode == "warm-start":
-            warm = request.settings.warm_start or max(WARM, request.spec.parallelism)
-            room = min(room, warm - len(self.log.trials))
+            room = min(room, warm_start(request.settings, request.spec) - len(self.log.trials))
         if room <= 0:
             return []
         name = networks_of(request.space).name
         tried = {name(trial.architecture) for trial in self.log.trials.values()}
         ended = [each for each in self.pool if each.ended]
-        found: list[Proposal] = []
-        for rank, place in enumerate(order(ended, request.spec), start=1):
-            if len(found) == room:
-                break
-            architecture = ended[place].architecture
-            if architecture.key not in self.log.asked and name(architecture) not in tried:
-                tried.add(name(architecture))
-                found.append(Proposal(architecture, note=f"rank {rank} of {len(ended)}"))
-        return found
+        ranked = {
+            rank: architecture
+            for rank, architecture in enumerate(self._ranked(ended), start=1)
+            if architecture.key not in self.log.asked and name(architecture) not in tried
+        }
+        chosen = choose(request, self.log, ranked, room)
+        return [Proposal(ranked[rank], note=f"rank {rank} of {len(ended)}") for rank in chosen]
+
+    def _ranked(self, pool: list[Scored]) -> list[Architecture]:
+        return [pool[place].architecture for place in order(pool, self.request.spec)]
 
     def _numbers(self) -> dict[str, float]:
         return {
@@ -238,7 +240,12 @@ class _Step:
 
 
 def pool_size(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
-    return settings.pool or max(100, min(500, 10 * spec.trials))
+    size = settings.pool or max(LEAST, min(MOST, EACH * spec.trials))
+    return min(size, spec.proxy_trials or size)
+
+
+def warm_start(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
+    return settings.warm_start or max(WARM[0], spec.parallelism, min(WARM[1], spec.trials // 4))
 
 
 def _proxy(architecture: Architecture, names: tuple[str, ...]) -> Proposal:

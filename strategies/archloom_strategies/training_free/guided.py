@@ -1,0 +1,76 @@
+"""Which of the ranked pool are trained first: the rank is a belief that results soon outweigh.
+
+Hvarfner et al., "piBO: Augmenting Acquisition Functions with User Beliefs for Bayesian Optimization", ICLR
+2022: what an evaluation promises under a surrogate is multiplied by the belief that the optimum is there, to
+the power of BELIEF / n at the n-th trial. A good rank decides at first, the results later, so scores that
+mislead cost a few trials.
+
+The belief is 1 / rank: where in the ranking the best network stands is anybody's guess, so each order of
+magnitude (first, up to tenth, up to hundredth) is as likely as the next. No scale has to be chosen, on which
+the scores of one space would fit and those of another would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from archloom.space import Architecture
+from archloom.strategy import ProposeRequest
+
+from archloom_strategies.bayesian.acquisition import Promise, promise
+from archloom_strategies.bayesian.beliefs import GaussianSurrogate
+from archloom_strategies.bayesian.model import build
+from archloom_strategies.bayesian.process import Rows
+from archloom_strategies.features import encoder_of, yardstick_of
+from archloom_strategies.trials import Log
+
+#: The paper's for searches of 100 trials.
+BELIEF = 10.0
+#: Trials with results before a surrogate is asked; until then the rank alone decides.
+LEAST = 2
+#: The best ranked that are looked at.
+LOOKED_AT = 1_000
+
+
+def choose(
+    request: ProposeRequest[Any, Any], log: Log, ranked: Mapping[int, Architecture], count: int
+) -> list[int]:
+    """The ranks of the next trials. ``ranked`` has what may be one, by its rank in the whole pool from 1 on,
+    in ascending order.
+    """
+    ranks = list(ranked)[:LOOKED_AT]
+    promised = _promise(request, log, [ranked[rank] for rank in ranks]) if len(log.ended) >= LEAST else None
+    if promised is None:
+        return ranks[:count]
+    belief = -BELIEF * np.log(ranks)
+    left = np.ones(len(ranks), bool)
+    chosen: list[int] = []
+    while len(chosen) < count and left.any():
+        trial = len(log.trials) + len(chosen) + 1
+        worth = np.log(np.maximum(promised.scores(), 1e-300)) + belief / trial
+        place = int(np.argmax(np.where(left, worth, -np.inf)))
+        left[place] = False
+        promised.expect(place)
+        chosen.append(ranks[place])
+    return chosen
+
+
+def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Architecture]) -> Promise | None:
+    """None while no trial has results."""
+    encoder, yardstick = encoder_of(request), yardstick_of(request)
+    model = build(
+        request.spec,
+        log.ended,
+        [encoder(trial.architecture) for trial in log.ended],
+        [encoder(trial.architecture) for trial in log.pending],
+        yardstick,
+        GaussianSurrogate.fitted,
+    )
+    if model is None or not ranked:
+        return None
+    candidates = [encoder(architecture) for architecture in ranked]
+    seed = request.random_stream("acquisition").getrandbits(64)
+    rows = Rows.of(candidates, yardstick)
+    return promise("expected-improvement", model, candidates, rows, np.random.default_rng(seed))
