@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 
-#: Layers of networks that are built and encoded for one proposal: some half a second.
-WORK = 60_000
-LEAST, MOST = 64, 400
+#: Layers of networks that are built and encoded for one proposal, some .3 s; a network costs as much as so
+#: many layers more.
+WORK, OVERHEAD = 60_000, 100
+LEAST, MOST = 64, 300
 #: Of a space that is looked at whole: architectures, and layers in all.
-WHOLE, WHOLE_WORK = 2_000, 120_000
+WHOLE, WHOLE_WORK = 2_000, 240_000
 #: Rounds of the evolution after the first, and parents of a round.
 ROUNDS, PARENTS = 4, 16
 #: Draws for one candidate until a new one comes.
@@ -49,10 +50,10 @@ class Candidates:
         self._seen = set(asked)
         self._networks = set(networks)
         self.found: list[Encoded] = []
-        layers = max(1.0, yardstick_of(request).layers)
-        self.budget = int(min(MOST, max(LEAST, WORK / layers)))
+        layers = yardstick_of(request).layers
+        self.budget = int(min(MOST, max(LEAST, WORK / (layers + OVERHEAD))))
         self._size = None if self._space.continuous else self._space.size()
-        self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / layers)
+        self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / (layers + OVERHEAD))
 
     def add(self, architecture: Architecture) -> bool:
         """Whether it was looked at, which is the work; only a new network is a candidate."""
