@@ -15,7 +15,14 @@ from archloom_strategies.reinforce.draws import Draws
 from archloom_strategies.reinforce.exploring import chances
 from archloom_strategies.reinforce.learning import Learner, advantages, imitations
 from archloom_strategies.reinforce.memory import HUNDREDTHS, Trial
-from archloom_strategies.reinforce.policy import NAMES, Batch, Layout, Policy, line_log_probability
+from archloom_strategies.reinforce.policy import (
+    NAMES,
+    Batch,
+    Layout,
+    Policy,
+    drawn_anew,
+    line_log_probability,
+)
 from archloom_strategies.reinforce.settings import ReinforceSettings
 
 ONE = torch.ones(1, dtype=torch.double)
@@ -111,9 +118,23 @@ class TestExploration:
         explored = chances(policy.layout, [favourite], 1.0)
         drawn = [answers for _, answers in policy.sample(Random(1), [ONE] * 400, 1.0, explored)]
         for place in range(slots):
-            # One in slots is drawn uniformly, and half of these come out as the favourite has it.
+            # One in slots is drawn anew: half of these is the value beside, and of the rest every second is.
             others = sum(answers[place] != favourite[place] for answers in drawn) / len(drawn)
-            assert others == pytest.approx(0.5 / slots, abs=0.06)
+            assert others == pytest.approx(0.75 / slots, abs=0.06)
+
+    def test_of_ordered_values_those_beside_the_policys_own_are_drawn_more_often(self) -> None:
+        draws = Draws(load_preset("text_encoder"))
+        place = next(place for place, slot in enumerate(draws.slots) if slot.path == "blocks.count")
+        answers = draws.answers(load_preset("text_encoder").sample(Random(0)))
+        count = next(draw for draw in draws.drawn(answers) if draw.slot == place)
+        sure = [50.0 * (number == count.allowed[4]) for number in range(len(draws.slots[place].numbers))]
+        rng = Random(0)
+        drawn = [count.allowed.index(int(drawn_anew(count, sure, rng))) for _ in range(2_000)]
+        shares = [drawn.count(value) / len(drawn) for value in range(11)]
+        for value, share in enumerate(shares):
+            assert share == pytest.approx(0.5 / 11 + 0.25 * (value in (3, 5)), abs=0.03)
+        last = [50.0 * (number == count.allowed[10]) for number in range(len(sure))]
+        assert {drawn_anew(count, last, rng) for _ in range(200)} == set(count.allowed)
 
 
 def trial(policy: Policy, answers: Any, value: float) -> Trial:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 from archloom.space import Architecture, Space
@@ -42,13 +43,14 @@ Answer = int | float
 @dataclass(frozen=True, slots=True)
 class Draw:
     """One elementary draw. ``allowed``: numbers of the slot's values; none on a line, which has ``parts``
-    equal parts, 0 for a continuous one.
+    equal parts, 0 for a continuous one. ``ordered``: whether the allowed values are numbers that rise.
     """
 
     slot: int
     domain: Domain
     allowed: tuple[int, ...] = ()
     parts: int = 0
+    ordered: bool = False
 
 
 @dataclass
@@ -146,8 +148,10 @@ class Draws:
             return Draw(self._numbers[path, (True, None)], domain, parts=domain.count or 0)
         number = self._numbers[path, (False, None)]
         numbers = self.slots[number].numbers
-        allowed = tuple(numbers[literal_key(domain.at(index))] for index in range(domain.count or 0))
-        return Draw(number, domain, allowed)
+        values = [domain.at(index) for index in range(domain.count or 0)]
+        return Draw(
+            number, domain, tuple(numbers[literal_key(each)] for each in values), ordered=_rise(values)
+        )
 
     def _members(self, path: str, domain: Subset) -> Generator[Draw, Answer, tuple[Literal, ...]]:
         chosen: list[Literal] = []
@@ -204,6 +208,11 @@ class Draws:
 
 def _listed(domain: Domain) -> bool:
     return isinstance(domain, (Choice, Flag)) or (isinstance(domain, Integer) and domain.count <= LISTED)
+
+
+def _rise(values: Sequence[Literal]) -> bool:
+    numbers = [each for each in values if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    return len(numbers) == len(values) > 1 and all(one < other for one, other in pairwise(numbers))
 
 
 def _value(draw: Draw, answer: Answer) -> Literal:

@@ -1,4 +1,4 @@
-"""How often each decision is drawn uniformly, so that none is ever settled for good."""
+"""How often each decision is drawn anew, so that none is ever settled for good."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archloom_strategies.reinforce.policy import Layout
 
 
 def chances(layout: Layout, sequences: Sequence[Sequence[Answer]], expected: float) -> list[float]:
-    """For each slot, the chance that it is drawn uniformly: in all ``expected`` draws of an architecture as
+    """For each slot, the chance that it is drawn anew: in all ``expected`` draws of an architecture as
     long as these ``sequences``.
 
     A policy that has learned from a few trials alone is soon sure of decisions that it has hardly compared;

@@ -199,7 +199,7 @@ class Policy:
         self, rng: Random, preferences: Sequence[Tensor], temperature: float, explored: Sequence[float]
     ) -> list[tuple[Architecture, list[Answer]]]:
         """One architecture for each preference; whether it fits the space's constraints is not looked at.
-        ``explored``: for each slot the chance that it is drawn uniformly, whatever the policy would have it.
+        ``explored``: for each slot the chance that it is drawn anew, however sure the policy is of it.
         """
         weights = [self.weights(preference) for preference in preferences[:1]]
         if len({tuple(preference.tolist()) for preference in preferences}) > 1:
@@ -221,8 +221,9 @@ class Policy:
             strengths = []
             for place, (row, draw, given) in enumerate(zip(rows, now, logits.tolist(), strict=True)):
                 if rng.random() < explored[draw.slot]:
-                    given = [0.0] * len(given)
-                answer = drawn_by(draw, given, rng.random(), temperature)
+                    answer = drawn_anew(draw, given, rng)
+                else:
+                    answer = drawn_by(draw, given, rng.random(), temperature)
                 answers[row].append(answer)
                 number, middle, _ = placed(draw, answer)
                 strengths.append(1.0 if draw.allowed else 2.0 * middle - 1.0)
@@ -281,6 +282,16 @@ def drawn_by(draw: Draw, logits: Sequence[float], uniform: float, temperature: f
     quantile = min(max(low + uniform * (high - low), 1e-12), 1.0 - 1e-12)
     place = min(1.0, max(0.0, center + scale * math.log(quantile / (1.0 - quantile))))
     return min(draw.parts - 1, int(place * draw.parts)) if draw.parts else round(place, DIGITS)
+
+
+def drawn_anew(draw: Draw, logits: Sequence[float], rng: Random) -> Answer:
+    """Any answer, all alike; of ordered values in half of all cases one beside the policy's own."""
+    if draw.ordered and rng.random() < 0.5:
+        own = draw.allowed.index(int(drawn_by(draw, logits, rng.random(), 1.0)))
+        return draw.allowed[
+            rng.choice([place for place in (own - 1, own + 1) if 0 <= place < len(draw.allowed)])
+        ]
+    return drawn_by(draw, [0.0] * len(logits), rng.random(), 1.0)
 
 
 def _sigmoid(value: float) -> float:

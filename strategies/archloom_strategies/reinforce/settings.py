@@ -48,7 +48,7 @@ class ReinforceSettings(BaseModel):
         default=1.0,
         ge=0,
         le=100,
-        description="How many decisions of each proposal are drawn uniformly, on average, however sure the "
+        description="How many decisions of each proposal are drawn anew, on average, however sure the "
         "policy is of them.",
     )
     initial: int | None = Field(
