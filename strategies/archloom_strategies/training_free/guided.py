@@ -12,6 +12,7 @@ the scores of one space would fit and those of another would not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +31,8 @@ from archloom_strategies.trials import Log
 BELIEF = 10.0
 #: Trials with results before a surrogate is asked; until then the rank alone decides.
 LEAST = 2
-#: The best ranked that are looked at.
-LOOKED_AT = 1_000
+#: Networks that are looked at, half of them the best ranked: some 0.2 to 0.8 s of a replica that knows none.
+LOOKED_AT = 200
 
 
 def choose(
@@ -40,7 +41,7 @@ def choose(
     """The ranks of the next trials. ``ranked`` has what may be one, by its rank in the whole pool from 1 on,
     in ascending order.
     """
-    ranks = list(ranked)[:LOOKED_AT]
+    ranks = _looked_at(list(ranked))
     promised = _promise(request, log, [ranked[rank] for rank in ranks]) if len(log.ended) >= LEAST else None
     if promised is None:
         return ranks[:count]
@@ -55,6 +56,13 @@ def choose(
         promised.expect(place)
         chosen.append(ranks[place])
     return chosen
+
+
+def _looked_at(ranks: list[int]) -> list[int]:
+    """The first, and as many at equal steps through the rest: where scores mislead, the best is there."""
+    half = LOOKED_AT // 2
+    first, rest = ranks[:half], ranks[half:]
+    return first + rest[:: math.ceil(len(rest) / half) or 1]
 
 
 def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Architecture]) -> Promise | None:
