@@ -151,8 +151,7 @@ def test_it_waits_for_scores_that_are_under_way() -> None:
 
 def test_scores_that_mislead_cost_a_few_trials_only() -> None:
     """The worst rank first. Of 1,080, random search meets one of the best 54 within 20 trials, on average."""
-    inner = {"name": "bayesian", "settings": {"initial": 2}}
-    table = Table({"pool": 60, "scores": ["zen"], "inner": inner}, ("zen",), score=lambda value: -value)
+    table = Table({"pool": 60, "scores": ["zen"]}, ("zen",), score=lambda value: -value)
     table.run(20)
     reached = [quality(each, "score") for each in table.real]
     best = sorted((quality(each, "score") for each in TREE.enumerate()), reverse=True)

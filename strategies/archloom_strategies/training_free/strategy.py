@@ -1,5 +1,5 @@
-"""Training-free search: many architectures are scored without training, few are trained, in the order of what
-the scores say together.
+"""Training-free search: many architectures are scored without training, few are trained, first those that the
+scores together call best, then those that results speak for.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class TrainingFreeSettings(BaseModel):
         "budget, 3 to 25, or as many as run at once.",
     )
     inner: Inner = Field(
-        Inner(name="bayesian", settings={"initial": 2}),
+        Inner(name="bayesian"),
         description="The strategy that goes on after the warm start; from the beginning where there are no "
         "scores.",
     )
@@ -95,10 +95,11 @@ class TrainingFree(Strategy[TrainingFreeSettings, Progress]):
     """Scores a pool of architectures by proxy trials, ranks them, and trains the best ranked; results decide.
 
     - A pool is drawn at random and then bred from the best ranked, each network once.
-    - The rank is a mean of ranks with fixed weights, see ``ranking``. It proposes and never decides: the
-      winner is the best real trial, and the inner strategy may find that the scores mislead.
+    - The rank is a mean of ranks with fixed weights, see ``ranking``. It proposes and never decides: results
+      outweigh it from trial to trial, see ``guided``, and the winner is the best real trial.
     - Users' trials count towards the warm start.
-    - The inner strategy is told of the proxy trials if its capabilities say that it reads them.
+    - The inner strategy is told of the proxy trials if its capabilities say that it reads them; `bayesian`
+      takes the scores as features.
     - Where no score is offered, or the limit of proxy trials is spent, it goes on with what there is.
     """
 
@@ -245,7 +246,7 @@ def pool_size(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
 
 
 def warm_start(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
-    return settings.warm_start or max(WARM[0], spec.parallelism, min(WARM[1], spec.trials // 4))
+    return settings.warm_start or max(WARM[0], spec.parallelism, min(WARM[1], spec.trials // 4 or WARM[1]))
 
 
 def _proxy(architecture: Architecture, names: tuple[str, ...]) -> Proposal:
