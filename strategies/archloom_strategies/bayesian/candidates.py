@@ -5,6 +5,7 @@ climbs it meets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
+from archloom_strategies.networks import networks_of
 
 #: Layers of networks that are built and encoded for one proposal, some .3 s; a network costs as much as so
 #: many layers more.
@@ -47,11 +49,13 @@ class Candidates:
             for info in (self._space.decisions() if self._space.continuous else ())
             if isinstance(info.domain, Uniform)
         }
+        self._asked = asked
         self._seen = set(asked)
         self._networks = set(networks)
         self.found: list[Encoded] = []
         layers = yardstick_of(request).layers
         self.budget = int(min(MOST, max(LEAST, WORK / (layers + OVERHEAD))))
+        self._looks = self.budget
         self._size = None if self._space.continuous else self._space.size()
         self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / (layers + OVERHEAD))
 
@@ -96,6 +100,25 @@ class Candidates:
                 scores = np.concatenate([scores, score(self.found[len(scores) :])])
             best = np.argsort(-scores, kind="stable")[:PARENTS]
             self._breed([self.found[place].architecture for place in best], share)
+
+    def plain(self, candidate: Encoded) -> Architecture:
+        """The same network written with fewer layers, where some are dead: what nothing reads may cost time
+        nonetheless, in a table or on a device. Neighbours are looked at, ``budget`` for all that is asked.
+        """
+        best = candidate.architecture
+        written = self._space.graph(best).written
+        improves = written > candidate.layers
+        while improves:
+            improves = False
+            for other in islice(self._space.neighbors(best), self._looks):
+                self._looks -= 1
+                graph = self._space.graph(other)
+                if graph.written >= written or other.key in self._asked:
+                    continue
+                if networks_of(self._space).name(other, graph) == candidate.network:
+                    best, written, improves = other, graph.written, True
+                    break
+        return best
 
     def sweep(self, limit: int = 20_000) -> bool:
         """Where draws bring nothing new, looks through the whole space for one that is; whether it was

@@ -10,9 +10,10 @@ import numpy as np
 from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeResult, Strategy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
+from archloom_strategies.bayesian.acquisition import Kind, Promise, dominators, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
 from archloom_strategies.bayesian.candidates import Candidates
 from archloom_strategies.bayesian.model import Model, build
@@ -21,6 +22,7 @@ from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.bayesian.trees import TreesSurrogate
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
+from archloom_strategies.selection import crowding
 from archloom_strategies.trials import Log, Trial, read_log
 
 #: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
@@ -117,7 +119,12 @@ class _Step:
         elif found:
             chosen = self._choose(model, found, seed)
         return ProposeResult(
-            [Proposal(each.architecture, note="random" if model is None else "surrogate") for each in chosen],
+            [
+                Proposal(each.architecture, note="random")
+                if model is None
+                else Proposal(self.candidates.plain(each), note="surrogate")
+                for each in chosen
+            ],
             diagnostics={
                 "trained_on": float(len(self.ended)) if model is not None else 0.0,
                 "pending": float(len(self.pending)),
@@ -173,15 +180,32 @@ def _plain(found: Sequence[Encoded]) -> Sequence[Encoded]:
 
 
 def _scores(request: Request, trials: list[Trial]) -> NDArray[np.float64]:
-    """By the first objective, refused trials last."""
-    goal = request.spec.objectives[0]
-    values = [
-        goal.score(trial.metrics[goal.metric])
-        if goal.metric in trial.metrics and not trial.refused
-        else -np.inf
-        for trial in trials
-    ]
-    return np.asarray(np.nan_to_num(np.array(values, float), nan=-np.inf, posinf=np.inf, neginf=-np.inf))
+    """By the objective, refused trials last. By several, the fewer trials dominate one the better (Fonseca
+    and Fleming, "Genetic Algorithms for Multiobjective Optimization", 1993); of the undominated ones, the
+    more room it has the better.
+    """
+    goals = request.spec.objectives
+    points = np.array(
+        [
+            [
+                np.nan if trial.refused else goal.score(trial.metrics.get(goal.metric, np.nan))
+                for goal in goals
+            ]
+            for trial in trials
+        ],
+        float,
+    ).reshape(-1, len(goals))
+    fine = np.isfinite(points).all(1)
+    found = np.full(len(points), -np.inf)
+    if len(goals) == 1:
+        found[fine] = points[fine, 0]
+    elif fine.any():
+        beaten = dominators(points[fine])
+        found[fine] = -beaten.astype(float)
+        front = np.flatnonzero(fine)[beaten == 0]
+        room = crowding([tuple(point) for point in points[front].tolist()])
+        found[front] += (rankdata(room) - 1.0) / len(front)
+    return found
 
 
 def _ordered(request: Request, trials: list[Trial]) -> list[Trial]:

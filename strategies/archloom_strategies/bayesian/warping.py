@@ -35,8 +35,10 @@ class Warp:
     def smooth(values: Vector) -> Warp:
         """By the power transform that makes them most normal (Yeo and Johnson, "A new family of power
         transformations to improve normality or symmetry", 2000), for sizes of differences that count:
-        normal scores stretch a gap between two values to one step.
+        normal scores stretch a gap between two values to one step. Outliers on the bad side count as the
+        fence: how bad they are tells nothing of the good ones.
         """
+        values = np.maximum(values, fence(values))
         deviation = float(values.std())
         if len(np.unique(values)) < 3 or deviation < 1e-12:
             return Warp.of(values)
@@ -52,6 +54,14 @@ class Warp:
     def value(self, scores: Vector) -> Vector:
         """The inverse of ``score``."""
         return _extended(scores, self.scores, self.values)
+
+
+def fence(values: Vector) -> float:
+    """Below it a value is an outlier: one and a half times the distance of the quartiles below the lower one
+    (Tukey, "Exploratory Data Analysis", 1977); the least value where there is none below.
+    """
+    lower, upper = np.quantile(values, (0.25, 0.75))
+    return float(max(values.min(), lower - 1.5 * (upper - lower))) if upper > lower else float(values.min())
 
 
 def _extended(at: Vector, xs: Vector, ys: Vector) -> Vector:
