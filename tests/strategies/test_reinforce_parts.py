@@ -88,12 +88,17 @@ def test_the_distribution_on_a_line_has_an_area_of_one_and_its_parts_add_up() ->
 
 
 class TestExploration:
-    def test_as_many_draws_as_are_expected_are_uniform(self) -> None:
-        layout = Layout(Draws(load_preset("mobile")))
-        space, rng = load_preset("mobile"), Random(0)
-        answers = layout.draws.answers(space.sample(rng))
-        explored = chances(layout, [answers], 2.0)
-        assert math.fsum(explored[draw.slot] for draw in layout.draws.drawn(answers)) == pytest.approx(2.0)
+    @pytest.mark.parametrize(("name", "expected"), [("nasbench201", 1.0), ("mobile", 21 / 6)])
+    def test_each_kind_is_drawn_anew_in_every_sixth_proposal_and_one_draw_at_least(
+        self, name: str, expected: float
+    ) -> None:
+        space = load_preset(name)
+        layout = Layout(Draws(space))
+        answers = layout.draws.answers(space.sample(Random(0)))
+        for exploration in (0.0, 0.5, 1.0):
+            explored = chances(layout, [answers], exploration)
+            whole = math.fsum(explored[draw.slot] for draw in layout.draws.drawn(answers))
+            assert whole == pytest.approx(exploration * expected)
 
     def test_a_decision_for_all_layers_is_drawn_anew_as_often_as_one_kind_of_each_layers(self) -> None:
         space = load_preset("text_encoder")
@@ -105,6 +110,10 @@ class TestExploration:
         ratios = [chance[path] for path in drawn if path.endswith("feed.ratio")]
         assert len(ratios) > 1
         assert math.fsum(ratios) == pytest.approx(chance["width"])
+
+    def test_without_a_trial_there_is_nothing_to_be_sure_of(self) -> None:
+        layout = Layout(Draws(TINY))
+        assert all(0.0 <= chance <= 1.0 for chance in chances(layout, [], 100.0))
 
     def test_a_policy_that_is_certain_still_draws_other_values(self) -> None:
         policy = policy_of(TINY)

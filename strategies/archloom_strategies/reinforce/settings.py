@@ -48,8 +48,8 @@ class ReinforceSettings(BaseModel):
         default=1.0,
         ge=0,
         le=100,
-        description="How many decisions of each proposal are drawn anew, on average, however sure the "
-        "policy is of them.",
+        description="How often decisions are drawn anew, however sure the policy is of them: at 1 each kind "
+        "in every sixth proposal, and one decision of each proposal at least.",
     )
     initial: int | None = Field(
         default=None,
