@@ -113,8 +113,8 @@ class _Volume:
     objectives the grid is thinned to ``CELLS``.
 
     y is unwarped. Nobody says from where on an objective is worth anything: the reference point is the worst
-    that was reached by a feasible trial and a tenth of the whole extent, but at best the fence of Tukey,
-    beyond which a value is an outlier, so that no effort goes into networks that do not work at all.
+    that was reached by a feasible trial and a tenth of the whole extent, or where there are outliers the
+    fence of Tukey that they lie behind, so that no effort goes into networks that do not work at all.
     """
 
     def __init__(
@@ -131,9 +131,7 @@ class _Volume:
         self._feasible = feasible
         self._random = random
         reached = model.reached
-        self._reference = np.array(
-            [max(fence(column), column.min() - 0.1 * (np.ptp(column) or 1.0)) for column in reached.T]
-        )
+        self._reference = np.array([_reference(column) for column in reached.T])
         self._extent = np.maximum(reached.max(0) - self._reference, 1e-12)
         self._front = self._with(np.empty((0, len(beliefs))), reached)
 
@@ -224,6 +222,11 @@ def draw(beliefs: Beliefs, random: Generator) -> Vector:
 def _above_least(values: Vector) -> Vector:
     found: Vector = values - values.min()
     return found
+
+
+def _reference(reached: Vector) -> float:
+    cut, least = fence(reached), float(reached.min())
+    return cut if cut > least else least - 0.1 * (float(np.ptp(reached)) or 1.0)
 
 
 def dominators(points: Matrix) -> NDArray[np.intp]:

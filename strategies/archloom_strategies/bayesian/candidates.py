@@ -5,13 +5,12 @@ climbs it meets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from random import Random
 from typing import Any
 
 import numpy as np
 from archloom.space import Architecture, SpaceError
-from archloom.space.language.domains import Uniform
+from archloom.space.language.domains import Choice, Uniform
 from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
@@ -56,6 +55,11 @@ class Candidates:
         layers = yardstick_of(request).layers
         self.budget = int(min(MOST, max(LEAST, WORK / (layers + OVERHEAD))))
         self._looks = self.budget
+        self._firsts = {
+            info.path: info.domain.at(0)
+            for info in self._space.decisions()
+            if isinstance(info.domain, Choice)
+        }
         self._size = None if self._space.continuous else self._space.size()
         self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / (layers + OVERHEAD))
 
@@ -102,22 +106,19 @@ class Candidates:
             self._breed([self.found[place].architecture for place in best], share)
 
     def plain(self, candidate: Encoded) -> Architecture:
-        """The same network written with fewer layers, where some are dead: what nothing reads may cost time
-        nonetheless, in a table or on a device. Neighbours are looked at, ``budget`` for all that is asked.
+        """The same network, with the first value for each choice that makes no difference: in most spaces
+        "nothing". What nothing reads may cost time nonetheless, in a table or on a device.
         """
         best = candidate.architecture
-        written = self._space.graph(best).written
-        improves = written > candidate.layers
-        while improves:
-            improves = False
-            for other in islice(self._space.neighbors(best), self._looks):
-                self._looks -= 1
-                graph = self._space.graph(other)
-                if graph.written >= written or other.key in self._asked:
-                    continue
-                if networks_of(self._space).name(other, graph) == candidate.network:
-                    best, written, improves = other, graph.written, True
-                    break
+        for path, first in self._firsts.items():
+            if self._looks <= 0 or best.decisions.get(path, first) == first:
+                continue
+            other = Architecture({**best.decisions, path: first})
+            if other.key in self._asked or self._space.check(other):
+                continue
+            self._looks -= 1
+            if networks_of(self._space).name(other) == candidate.network:
+                best = other
         return best
 
     def sweep(self, limit: int = 20_000) -> bool:

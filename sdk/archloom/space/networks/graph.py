@@ -159,11 +159,6 @@ class Graph:
         found = Counter(self._assembly.groups.values())
         return frozenset([group for group, number in found.items() if number > 1])
 
-    @property
-    def written(self) -> int:
-        """Layers that the architecture wrote: those that nothing reads, and sums that became one, too."""
-        return self._assembly.listing.layers
-
     @cached_property
     def parameters(self) -> int:
         """Weights that training changes; shared ones once."""
