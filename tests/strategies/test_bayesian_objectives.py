@@ -67,8 +67,12 @@ def promised(
     )
 
 
+def spread(random: np.random.Generator, points: int, objectives: int) -> np.ndarray:
+    """From 0 to 1 in even steps, each objective in an order of its own: no outliers."""
+    return np.stack([random.permutation(points) for _ in range(objectives)], 1) / (points - 1)
+
+
 def reference_of(reached: np.ndarray) -> np.ndarray:
-    """No outliers are in what the tests reach."""
     return np.asarray(reached.min(0) - 0.1 * np.ptp(reached, axis=0))
 
 
@@ -87,7 +91,7 @@ def gain(reached: np.ndarray, point: np.ndarray) -> float:
 def test_the_expected_gain_is_the_mean_of_the_gains(objectives: int) -> None:
     """Against draws, of candidates near the front, before it and far behind it."""
     random = np.random.default_rng(4)
-    reached = random.random((7, objectives))
+    reached = spread(random, 7, objectives)
     means = np.vstack([random.random((4, objectives)), np.full(objectives, 1.2), np.full(objectives, -1.0)])
     deviations = 0.05 + 0.3 * random.random(means.shape)
     noise = random.standard_normal((3000, objectives))
@@ -112,7 +116,7 @@ def test_it_is_expected_in_the_metrics_own_units() -> None:
 
 def test_of_known_objectives_the_gain_is_exact() -> None:
     random = np.random.default_rng(4)
-    reached = random.random((9, 2))
+    reached = spread(random, 9, 2)
     means = random.random((20, 2)) * 1.3
     found = promised(reached, means, np.full(means.shape, 1e-6)).scores()
     assert found == pytest.approx(np.array([gain(reached, each) for each in means]), abs=1e-5)
