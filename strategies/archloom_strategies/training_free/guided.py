@@ -24,6 +24,7 @@ from archloom_strategies.bayesian.acquisition import Promise, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate
 from archloom_strategies.bayesian.model import build
 from archloom_strategies.bayesian.process import Rows
+from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.features import encoder_of, yardstick_of
 from archloom_strategies.trials import Log
 
@@ -66,19 +67,21 @@ def _looked_at(ranks: list[int]) -> list[int]:
 
 
 def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Architecture]) -> Promise | None:
-    """None while no trial has results."""
+    """None while no trial has results. The scores are features: results may speak for one of them, or against
+    all, which the rank cannot say.
+    """
     encoder, yardstick = encoder_of(request), yardstick_of(request)
-    model = build(
-        request.spec,
-        log.ended,
-        [encoder(trial.architecture) for trial in log.ended],
-        [encoder(trial.architecture) for trial in log.pending],
-        yardstick,
-        GaussianSurrogate.fitted,
-    )
-    if model is None or not ranked:
-        return None
+    ended, pending = log.ended, log.pending
+    encoded = [encoder(each.architecture) for each in (*ended, *pending)]
     candidates = [encoder(architecture) for architecture in ranked]
+    scores = Scores.read(request)
+    if scores is not None:
+        view = ScoreView(scores, encoder, yardstick, lean=False)  # the belief leans enough
+        encoded, candidates, yardstick = view(encoded), view(candidates), view.yardstick
+    known, expected = encoded[: len(ended)], encoded[len(ended) :]
+    model = build(request.spec, ended, known, expected, yardstick, GaussianSurrogate.fitted)
+    if model is None or not candidates:
+        return None
     seed = request.random_stream("acquisition").getrandbits(64)
     rows = Rows.of(candidates, yardstick)
     return promise("expected-improvement", model, candidates, rows, np.random.default_rng(seed))
