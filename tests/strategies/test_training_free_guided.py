@@ -4,7 +4,15 @@ import random
 from collections.abc import Callable, Sequence
 
 from archloom.space import Architecture, Space
-from archloom.strategy import NoSettings, Objective, ProposeRequest, SearchSpec
+from archloom.strategy import (
+    Fidelity,
+    NoSettings,
+    Objective,
+    Observation,
+    ObservationKind,
+    ProposeRequest,
+    SearchSpec,
+)
 from archloom.testing.rehearsal import quality
 from archloom.testing.spaces import space_named
 from archloom_strategies.training_free import guided
@@ -25,9 +33,10 @@ def drawn(count: int, seed: int = 0) -> list[Architecture]:
     return list(found.values())[:count]
 
 
-def request(step: int) -> ProposeRequest[NoSettings, None]:
+def request(step: int, scored: Sequence[Observation] = ()) -> ProposeRequest[NoSettings, None]:
     spec = SearchSpec(space=TREE, objectives=(Objective("score"),), trials=40)
-    return ProposeRequest(spec, NoSettings(), step, step, None, (), 1, random.Random(step))
+    rng = random.Random(step)
+    return ProposeRequest(spec, NoSettings(), step, step, None, (), 1, rng, read_history=lambda: scored)
 
 
 def ended(architectures: Sequence[Architecture], measured: Value = value) -> Log:
@@ -38,13 +47,13 @@ def ended(architectures: Sequence[Architecture], measured: Value = value) -> Log
     return Log(trials, frozenset(trials))
 
 
-def search(ranked: Sequence[Architecture], trials: int) -> list[int]:
+def search(ranked: Sequence[Architecture], trials: int, scored: Sequence[Observation] = ()) -> list[int]:
     """The ranks of the trials, in their order."""
     found: list[int] = []
     for step in range(1, trials + 1):
         log = ended([ranked[rank - 1] for rank in found])
         left = {rank: each for rank, each in enumerate(ranked, start=1) if rank not in found}
-        found += choose(request(step), log, left, 1)
+        found += choose(request(step, scored), log, left, 1)
     return found
 
 
@@ -72,6 +81,25 @@ def test_results_outweigh_a_rank_that_misleads() -> None:
     assert found[:3] == [1, 2, 3]
     assert max(found) > 80
     assert sum(rank > 20 for rank in found[10:]) >= 7
+
+
+def test_the_surrogate_learns_which_score_to_believe() -> None:
+    """As before, but one of two scores says the truth, and the rank does not hear it."""
+    ranked = sorted(drawn(100), key=value)
+    rng = random.Random(0)
+    scored = [
+        Observation(
+            number,
+            ObservationKind.FINISHED,
+            each,
+            fidelity=Fidelity(proxies=("snip", "zen")),
+            metrics={"snip": value(each), "zen": rng.random()},
+        )
+        for number, each in enumerate(ranked, start=1)
+    ]
+    found = search(ranked, 12, scored)
+    assert found[:2] == [1, 2]
+    assert max(found) > 95
 
 
 def test_the_proposals_of_one_answer_differ_and_are_not_all_the_first() -> None:
