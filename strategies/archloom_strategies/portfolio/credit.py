@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from archloom.strategy import Fidelity, Observation, ObservationKind, SearchSpec
 from pydantic import BaseModel, ConfigDict
 
-from archloom_strategies.selection import crowding, dominates
+from archloom_strategies.selection import crowding, fronts
 from archloom_strategies.trials import TELLING
 
 #: How far a trial missed that failed, lacks a metric or was refused.
@@ -101,29 +101,17 @@ def _classes(outcomes: Sequence[Outcome]) -> list[list[int]]:
     """
     keys: list[tuple[float, float, float]] = [(1.0, outcome.violation, 0.0) for outcome in outcomes]
     feasible = [place for place, outcome in enumerate(outcomes) if not outcome.violation]
-    if feasible and len(outcomes[feasible[0]].scores) == 1:
-        for place in feasible:
-            keys[place] = (0.0, -outcomes[place].scores[0], 0.0)
+    scores = [outcomes[place].scores for place in feasible]
+    if feasible and len(scores[0]) == 1:
+        for place, (score,) in zip(feasible, scores, strict=True):
+            keys[place] = (0.0, -score, 0.0)
     else:
-        for front, members in enumerate(_fronts(outcomes, feasible)):
-            room = crowding([outcomes[place].scores for place in members])
-            for place, free in zip(members, room, strict=True):
-                keys[place] = (0.0, float(front), -free)
+        numbers = fronts(scores, [0.0] * len(scores))
+        for front in range(max(numbers, default=-1) + 1):
+            members = [at for at, number in enumerate(numbers) if number == front]
+            for at, room in zip(members, crowding([scores[at] for at in members]), strict=True):
+                keys[feasible[at]] = (0.0, float(front), -room)
     groups: dict[tuple[float, float, float], list[int]] = {}
     for place in sorted(range(len(outcomes)), key=lambda place: keys[place]):
         groups.setdefault(keys[place], []).append(place)
     return list(groups.values())
-
-
-def _fronts(outcomes: Sequence[Outcome], left: list[int]) -> list[list[int]]:
-    fronts = []
-    while left:
-        front = [
-            place
-            for place in left
-            if not any(dominates(outcomes[other].scores, outcomes[place].scores) for other in left)
-        ]
-        fronts.append(front)
-        taken = frozenset(front)
-        left = [place for place in left if place not in taken]
-    return fronts
