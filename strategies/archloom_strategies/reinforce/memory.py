@@ -1,4 +1,4 @@
-"""The state: the policy, the trials that it learns from, and what was asked. Some 15 KB for a cell, 100 KB
+"""The state: the policy, the trials that it learns from, and what was asked. Some 30 KB for a cell, 120 KB
 for a mobile network; below 2 MiB for the largest space, so that it also fits into the state of a composite.
 
 Its bytes: the length of the header (4 bytes, little-endian), the header (JSON), the policy's arrays (32-bit

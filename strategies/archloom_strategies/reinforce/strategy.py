@@ -21,12 +21,15 @@ class Reinforce(Strategy[ReinforceSettings, bytes]):
 
     Zoph and Le, "Neural Architecture Search with Reinforcement Learning", ICLR 2017 (REINFORCE); Schulman et
     al., "Proximal Policy Optimization Algorithms", 2017, as MnasNet (Tan et al., CVPR 2019) used it; Abolafia
-    et al., "Neural Program Synthesis with Priority Queue Training", 2018, for the imitation of the best.
+    et al., "Neural Program Synthesis with Priority Queue Training", 2018, for the imitation of the best; Oh
+    et al., "Self-Imitation Learning", ICML 2018, for how strongly.
 
     Departures from these, whose searches have tens of thousands of trials:
 
     - Every trial in a window is used in several gradient steps, and the best of all are imitated. PPO's
       clipping, by each trial's probability when it was proposed, bounds what one trial can do, fresh or late.
+    - Some decisions of each proposal are drawn anew, however sure the policy is of them (see ``exploring``).
+      The gradient takes these draws for the policy's own.
     - The controller is no recurrent network but a sum of embeddings with a bias for each value, which is
       learned from few trials, and of which repetitions of a layer share a part (see ``policy``).
     - A network that was asked is drawn again, at a rising temperature, until it is a new one: a policy that
