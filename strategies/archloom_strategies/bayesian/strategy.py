@@ -120,9 +120,7 @@ class _Step:
             chosen = self._choose(model, found, seed)
         return ProposeResult(
             [
-                Proposal(each.architecture, note="random")
-                if model is None
-                else Proposal(self.candidates.plain(each), note="surrogate")
+                Proposal(self.candidates.plain(each), note="random" if model is None else "surrogate")
                 for each in chosen
             ],
             diagnostics={
