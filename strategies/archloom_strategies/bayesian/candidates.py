@@ -19,10 +19,10 @@ from archloom_strategies.networks import networks_of
 
 #: Layers of networks that are built and encoded for one proposal, some .3 s; a network costs as much as so
 #: many layers more.
-WORK, OVERHEAD = 60_000, 100
+WORK, OVERHEAD = 90_000, 160
 LEAST, MOST = 64, 300
 #: Of a space that is looked at whole: architectures, and layers in all.
-WHOLE, WHOLE_WORK = 2_000, 240_000
+WHOLE, WHOLE_WORK = 2_000, 360_000
 #: Rounds of the evolution after the first, and parents of a round.
 ROUNDS, PARENTS = 4, 16
 #: Draws for one candidate until a new one comes.
