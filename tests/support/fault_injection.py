@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from archloom.client import Client
 from archloom_local.process import Process
@@ -27,6 +28,12 @@ TRIALS = 300
 #: A trial takes this long, so that a fault finds some under way.
 TRIAL_SECONDS = 0.04
 LEASE_SECONDS = 2.0
+#: Every third search scores a pool in proxy trials first, and evaluates the best of it.
+SCORE, POOL = "synflow", 280
+SCORED: Mapping[str, Any] = {
+    "name": "training-free",
+    "settings": {"mode": "search", "pool": POOL, "scores": [SCORE]},
+}
 
 
 @dataclass(frozen=True)
@@ -94,20 +101,19 @@ FAULTS: Mapping[str, Callable[[Moment], None]] = {
 def run_one(stack: LocalStack, table: Path, fault: str, seed: int) -> None:
     """Raises AssertionError when a promise is broken. The fault's moment derives from the seed."""
     rng = random.Random(f"{fault} {seed}")
-    after, delay = rng.randrange(5, TRIALS - 60), rng.uniform(0, 0.1)
+    scored = seed % 3 == 0 and fault != "kill-strategy"
+    most = TRIALS - 60 + (POOL if scored else 0)
+    after, delay = rng.randrange(5, most), rng.uniform(0, 0.1)
     print(f"fault={fault} seed={seed}: after {after} ended trials and {delay * 1000:.0f} ms", flush=True)
     with Client(stack.target()) as client:
         spec = table_search(
             table,
             name=f"{fault} {seed}",
-            strategy={
-                "name": "slow-evolution" if fault == "kill-strategy" else "evolution",
-                "settings": {"kind": "regularized", "population": 20, "sample": 5},
-            },
+            strategy=SCORED if scored else _evolution(fault),
             evaluator={
                 "kind": "table",
                 "cache": False,
-                "settings": dict(table_settings(table, TRIAL_SECONDS)),
+                "settings": {**table_settings(table, TRIAL_SECONDS), "proxies": {SCORE: "val"}},
             },
             budget={"trials": TRIALS},
             trial={"max_attempts": 5},
@@ -117,14 +123,28 @@ def run_one(stack: LocalStack, table: Path, fault: str, seed: int) -> None:
         name = client.experiments.create(spec, request_id=request).name
         follower = Follower(client, name)
         with Observer(stack.mongod.uri, name) as observer:
-            wait_for(lambda: client.experiments.get(name).trials.ended >= after, 120, f"{after} ended trials")
+            wait_for(lambda: _ended(client, name) >= after, 120, f"{after} ended trials")
             time.sleep(delay)
             FAULTS[fault](Moment(stack, client, name, rng))
-            ended(client, name)
+            charged = ended(client, name).proxy_trials_charged
+        assert charged >= POOL if scored else not charged
         check(client, observer, table)
         follower.check()
         # I5: the request, repeated after all that, finds its one effect.
         assert client.experiments.create(spec, request_id=request).name == name
+
+
+def _evolution(fault: str) -> Mapping[str, Any]:
+    return {
+        "name": "slow-evolution" if fault == "kill-strategy" else "evolution",
+        "settings": {"kind": "regularized", "population": 20, "sample": 5},
+    }
+
+
+def _ended(client: Client, name: str) -> int:
+    """Trials and proxy trials."""
+    counts = client.experiments.get(name).trials
+    return counts.ended + counts.proxies_completed
 
 
 def main() -> int:
@@ -159,6 +179,7 @@ def fault_settings(data_root: Path) -> StackSettings:
             "random": "archloom_strategies.random_search:RandomSearch",
             "evolution": "archloom_strategies.evolution.strategy:Evolution",
             "multi-fidelity": "archloom_strategies.multi_fidelity.strategy:MultiFidelity",
+            "training-free": "archloom_strategies.training_free.strategy:TrainingFree",
             "slow-evolution": "slow_evolution:SlowEvolution",
         },
     )

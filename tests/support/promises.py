@@ -143,15 +143,16 @@ def _check_counted_once(client: Client, name: str, trials: list[Trial], events: 
     assert numbers == list(range(1, len(numbers) + 1))
     assert made == over == Counter(numbers)
     experiment = client.experiments.get(name)
-    searched = [trial for trial in trials if trial.role in ("search", "control")]
-    budget = experiment.spec.budget
-    assert len(searched) == experiment.trials_charged == budget.trials
-    assert len({_decisions(trial) for trial in searched if trial.role == "search"}) == sum(
-        trial.role == "search" for trial in searched
-    )
-    assert experiment.trials.completed + experiment.trials.failed + experiment.trials.infeasible == len(
-        trials
-    )
+    scored = [trial for trial in trials if trial.fidelity.proxies]
+    whole = [trial for trial in trials if not trial.fidelity.proxies]
+    searched = [trial for trial in whole if trial.role in ("search", "control")]
+    assert len(searched) == experiment.trials_charged == experiment.spec.budget.trials
+    assert len(scored) == experiment.proxy_trials_charged
+    for alike in (scored, [trial for trial in searched if trial.role == "search"]):
+        assert len({_decisions(trial) for trial in alike}) == len(alike)
+    counts = experiment.trials
+    assert counts.completed + counts.failed + counts.infeasible == len(whole)
+    assert counts.proxies_completed + counts.proxies_failed == len(scored)
 
 
 def _decisions(trial: Trial) -> tuple[tuple[str, Any], ...]:
@@ -197,6 +198,8 @@ def _check_values(trials: list[Trial], table: Path) -> None:
             continue
         validation, test = known[to_arch_string(trial.architecture)]
         wanted = {"test_accuracy": test} if trial.role == "test" else {"val_accuracy": validation}
+        if trial.fidelity.proxies:
+            wanted = dict.fromkeys(trial.fidelity.proxies, validation)
         assert wanted.items() <= dict(trial.metrics).items(), trial.name
 
 
