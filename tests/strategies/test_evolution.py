@@ -1,3 +1,5 @@
+"""What all kinds of evolution do, seen in the regularized one, and what it alone does."""
+
 from __future__ import annotations
 
 import json
@@ -8,25 +10,15 @@ import pytest
 from archloom.space import Architecture, Space, load_preset
 from archloom.strategy import Comparison, Constraint, Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
-from archloom.testing import StrategyContract
 from archloom.testing.probe import TREE_SPACE
 from archloom.testing.rehearsal import rehearse
 from archloom.testing.session import Session, SessionTrial
-from archloom.v1 import strategy_pb2
+from archloom.v1 import architecture_pb2, strategy_pb2
 from archloom_strategies.evolution.strategy import MEMORY, Evolution
 from archloom_strategies.random_search import RandomSearch
 from archloom_strategies.recent import Recent
 
 NASBENCH = load_preset("nasbench201")
-
-
-class TestEvolutionContract(StrategyContract):
-    strategy = Evolution
-
-
-class TestContractWithATinyPopulation(StrategyContract):
-    strategy = Evolution
-    settings = {"population": 2, "sample": 1}  # noqa: RUF012
 
 
 def spec_of(space: Space = NASBENCH, trials: int = 300, **fields: Any) -> SearchSpec:
@@ -35,8 +27,8 @@ def spec_of(space: Space = NASBENCH, trials: int = 300, **fields: Any) -> Search
     )
 
 
-def session_of(spec: SearchSpec, seed: int = 0, **settings: int) -> Session:
-    return Session(StrategyRuntime(Evolution()), spec, settings, seed=seed)
+def session_of(spec: SearchSpec, seed: int = 0, **settings: Any) -> Session:
+    return Session(StrategyRuntime(Evolution()), spec, {"kind": "regularized", **settings}, seed=seed)
 
 
 def members(answer: strategy_pb2.ProposeResponse) -> list[dict[str, Any]]:
@@ -48,7 +40,7 @@ def take(session: Session, answer: strategy_pb2.ProposeResponse) -> list[Session
     return [session.accept(ordinal, each) for ordinal, each in enumerate(answer.proposals.proposals)]
 
 
-def differing(one: strategy_pb2.Architecture, other: strategy_pb2.Architecture) -> int:
+def differing(one: architecture_pb2.Architecture, other: architecture_pb2.Architecture) -> int:
     ours, theirs = (Architecture.from_proto(each).decisions for each in (one, other))
     return sum(ours.get(path) != theirs.get(path) for path in {*ours, *theirs})
 
@@ -128,6 +120,13 @@ def test_a_refusal_of_a_users_trial_is_none_of_its_own() -> None:
         session.refuse_users(proposal, "an equal architecture was tried")
     told = json.loads(session.ask(0).state.data)
     assert (told["made"], told["refused"]) == (4, 0)
+
+
+def test_a_state_of_the_first_layout_is_read() -> None:
+    member = {"trial": 3, "scores": [0.5], "violation": 0.0, "shape": 0, "values": [1]}
+    old = {"members": [member], "shapes": [["k"]], "made": 4, "refused": 1, "swept": 0, "recent": "abcde"}
+    state = Evolution().load_state(1, json.dumps(old).encode())
+    assert (state.members[0].trial, state.made, state.others) == (3, 4, ())
 
 
 def test_a_failed_trial_does_not_join() -> None:

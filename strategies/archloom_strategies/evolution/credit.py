@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 LEAST = 4
 #: Noise variances that are tried, as shares of the effects' variance.
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-#: Of the uncertainty of the effects, the share that is drawn: 0 takes the likeliest effects alone.
-BOLDNESS = 0.5
+#: Directions in which a gain of hypervolume is measured.
+DIRECTIONS = 64
 
 
 class Credit:
@@ -66,16 +66,29 @@ class Credit:
     def ordered(self, architectures: Sequence[Architecture], rng: Random) -> list[int]:
         """Their places, the one with most credit first; each call draws effects anew.
 
-        Several objectives are weighed by a random direction from the worst that was seen, as hypervolume is
-        (Zhang and Golovin, "Random Hypervolume Scalarizations", 2020).
+        With several objectives credit is the gain of hypervolume over all that was seen, measured from the
+        worst in random directions (Zhang and Golovin, "Random Hypervolume Scalarizations", 2020).
         """
         rows = (self._space.encode_many(architectures) - self._middle) / self._scale
         draws = np.random.default_rng(rng.getrandbits(63))
         credit = rows @ self._effects(draws)
-        if credit.shape[1] > 1:
-            direction = np.abs(draws.standard_normal(credit.shape[1])) + 1e-6
-            credit = ((credit - self._lowest) / direction).min(1, keepdims=True)
-        return [int(place) for place in np.argsort(-credit[:, 0], kind="stable")]
+        one = credit[:, 0] if credit.shape[1] == 1 else self._gains(credit, draws)
+        return [int(place) for place in np.argsort(-one, kind="stable")]
+
+    def _gains(self, credit: Array, draws: np.random.Generator) -> Array:
+        """Of hypervolume, [architectures] from [architectures, objectives]."""
+        objectives = credit.shape[1]
+        directions = np.abs(draws.standard_normal((DIRECTIONS, objectives))) + 1e-6
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+        def reached(points: Array) -> Array:
+            above = np.maximum(points - self._lowest, 0.0)
+            return np.asarray((above[:, None, :] / directions[None]).min(2) ** objectives)
+
+        reach = reached(credit)
+        gains = np.maximum(reach - reached(self._targets).max(0), 0.0).mean(1)
+        # Where nothing gains, what comes near.
+        return np.asarray(gains + 1e-6 * reach.mean(1))
 
     def _effects(self, draws: np.random.Generator) -> Array:
         """A draw of [coordinates, objectives] by Matheron's rule: one of the prior, corrected by what it
@@ -84,8 +97,8 @@ class Credit:
         trials, width = self._rows.shape
         columns = []
         for column, noise, deviation in zip(self._targets.T, self._noises, self._deviations, strict=True):
-            prior = BOLDNESS * deviation * draws.standard_normal(width)
-            error = BOLDNESS * deviation * math.sqrt(noise) * draws.standard_normal(trials)
+            prior = deviation * draws.standard_normal(width)
+            error = deviation * math.sqrt(noise) * draws.standard_normal(trials)
             missed = column - self._rows @ prior - error
             solved = self._vectors @ ((self._vectors.T @ missed) / (self._values + noise))
             columns.append(prior + self._rows.T @ solved)

@@ -72,8 +72,9 @@ class Population(BaseModel):
 class Herd:
     """A population while a step works on it."""
 
-    def __init__(self, population: Population, size: int, remembered: int) -> None:
+    def __init__(self, population: Population, size: int, start: int, remembered: int) -> None:
         self.size = size
+        self.start = start
         self.members = list(population.members)
         self.others = list(population.others)
         self.ahead = list(population.climb.ahead)
@@ -84,7 +85,7 @@ class Herd:
     @property
     def young(self) -> bool:
         """Random trials are still wanted. What is under way counts, and what others brought."""
-        return max(self.made, len(self.members)) < self.size
+        return max(self.made, len(self.members)) < self.start
 
     def member(self, trial: Observation, spec: SearchSpec) -> Member | None:
         """The trial as a member; None for one that says nothing of its architecture."""

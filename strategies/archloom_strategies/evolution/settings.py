@@ -8,6 +8,9 @@ from typing import Literal
 from archloom.strategy import SearchSpec
 from pydantic import BaseModel, ConfigDict, Field
 
+#: Random trials from which a climb or a guide begins.
+START = 8
+
 KindName = Literal["regularized", "nsga2", "nsga3", "local-search"]
 
 
@@ -22,8 +25,8 @@ class EvolutionSettings(BaseModel):
         None,
         ge=1,
         le=1_000,
-        description="Members, and random trials at the start, in local-search at each; null takes a number "
-        "that suits the budget.",
+        description="Members, and random trials at the start, with a guide at most 8 of them; null takes a "
+        "number that suits the budget.",
     )
     sample: int | None = Field(
         None,
@@ -52,13 +55,21 @@ class EvolutionSettings(BaseModel):
 
         A short search has to leave its random start sooner: of 10 to 100 members of an ageing population, 20
         found the best of NAS-Bench-201 in the fewest of 300 queries. One objective alone needs no wide
-        front, and a local search no more than a fair start: 8 do.
+        front, and a local search no more than a fair start: 8 do. A front of several is to have 20, if the
+        budget is four times that.
         """
         if self.population is not None:
             return self.population
         suited = max(4, min(100, round(1.2 * math.sqrt(spec.trials))))
-        narrow = len(spec.objectives) == 1 and self.kind_for(spec) != "regularized"
-        return min(8, suited) if narrow else suited
+        if self.kind_for(spec) == "regularized":
+            return suited
+        if len(spec.objectives) == 1 or self.kind_for(spec) == "local-search":
+            return min(START, suited)
+        return max(suited, min(20, spec.trials // 4))
+
+    def start_for(self, spec: SearchSpec) -> int:
+        """Random trials at the start: as many as members; a guide has learned enough from a few."""
+        return min(START, self.population_for(spec)) if self.guided else self.population_for(spec)
 
     def sample_for(self, spec: SearchSpec) -> int:
         half = max(2, self.population_for(spec) // 2)

@@ -68,12 +68,17 @@ class Evolution(Strategy[EvolutionSettings, Population]):
             diagnostics=step.diagnostics(),
         )
 
+    def load_state(self, version: int, data: bytes) -> Population:
+        """Layout 1 lacked what has a default now: the other trials and the climb."""
+        return super().load_state(self.state_version if version == 1 else version, data)
+
 
 class _Step:
     def __init__(self, request: Request, before: Population) -> None:
         settings, spec = request.settings, request.spec
         self.request = request
-        self.herd = Herd(before, settings.population_for(spec), REMEMBERED if settings.guided else 0)
+        remembered = REMEMBERED if settings.guided else 0
+        self.herd = Herd(before, settings.population_for(spec), settings.start_for(spec), remembered)
         self.kind = _kind(request, self.herd, before)
         self.refused = before.refused
         self.swept = before.swept
