@@ -32,7 +32,7 @@ from archloom_strategies.trials import Log
 BELIEF = 10.0
 #: Trials with results before a surrogate is asked; until then the rank alone decides.
 LEAST = 2
-#: Networks that are looked at, half of them the best ranked: some 0.2 to 0.8 s of a replica that knows none.
+#: Networks that are looked at, half of them the best ranked: 0.2 to 0.8 s of a replica that knows none.
 LOOKED_AT = 200
 
 
