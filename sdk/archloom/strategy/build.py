@@ -4,9 +4,12 @@ promised.
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
 import inspect
 import sys
+from pathlib import Path
 from types import CodeType, ModuleType
 
 import archloom
@@ -31,24 +34,53 @@ def build_id(kind: type) -> str:
 
 def _sources(home: ModuleType) -> list[bytes]:
     """The sources of ``home`` and of the modules of its top-level package that it reaches, in the order of
-    their names.
+    their names. What is imported within a function counts too, whether it was loaded or not.
     """
     top = home.__name__.partition(".")[0]
     found: dict[str, bytes] = {}
-    waiting = [home]
+    waiting = [home.__name__]
     while waiting:
-        module = waiting.pop()
-        if module.__name__ in found:
+        name = waiting.pop()
+        if name.partition(".")[0] != top or name in found:
             continue
-        try:
-            found[module.__name__] = inspect.getsource(module).encode()
-        except (OSError, TypeError):
-            continue
-        for value in vars(module).values():
-            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            if isinstance(name, str) and name.partition(".")[0] == top and name in sys.modules:
-                waiting.append(sys.modules[name])
+        source, package = _source(name)
+        if source:
+            found[name] = source.encode()
+            waiting += _imported(source, package)
     return [found[name] for name in sorted(found)]
+
+
+def _source(name: str) -> tuple[str, str]:
+    """Of a module, and the package that its relative imports start from; empty where it is no module."""
+    try:
+        if name in sys.modules:
+            module = sys.modules[name]
+            return inspect.getsource(module), module.__package__ or ""
+        top, *parts = name.split(".")
+        for folder in getattr(sys.modules.get(top), "__path__", ()):
+            # Not by find_spec, which would load what the module stands in.
+            place = Path(folder, *parts)
+            if (file := place.with_suffix(".py")).is_file():
+                return file.read_text(encoding="utf-8"), name.rpartition(".")[0]
+            if (file := place / "__init__.py").is_file():
+                return file.read_text(encoding="utf-8"), name
+    except (OSError, TypeError):
+        pass
+    return "", ""
+
+
+def _imported(source: str, package: str) -> list[str]:
+    """All names that may be modules among those that it imports."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            if node.level:
+                name = importlib.util.resolve_name(name, package)
+            found += [name, *(f"{name}.{each.name}" for each in node.names)]
+    return found
 
 
 def _class_source(kind: type) -> bytes:

@@ -83,7 +83,10 @@ def test_the_build_is_the_source(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "helper.py").write_text("def size():\n    return 3\n")
-    (package / "mine.py").write_text("from outside.helper import size\n" + MODULE)
+    (package / "late.py").write_text("from . import later\n")
+    (package / "later.py").write_text("SIZE = 3\n")
+    late = "\n\ndef work():\n    from .late import later\n\n    return later.SIZE\n"
+    (package / "mine.py").write_text("from outside.helper import size\n" + MODULE + late)
 
     def build() -> str:
         program = "import outside.mine as m, archloom.strategy.build as b; print(b.build_id(m.Mine))"
@@ -95,7 +98,11 @@ def test_the_build_is_the_source(tmp_path: Path) -> None:
     first = build()
     assert build() == first
     (package / "helper.py").write_text("def size():\n    return 4\n")
-    assert build() != first
+    second = build()
+    assert second != first
+    # Imported only when it is needed, and by another.
+    (package / "later.py").write_text("SIZE = 4\n")
+    assert build() not in (first, second)
 
 
 def test_a_class_without_a_file_has_a_build() -> None:
