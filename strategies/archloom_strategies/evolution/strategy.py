@@ -18,6 +18,8 @@ from archloom_strategies.evolution.variation import COMPARED, Request
 from archloom_strategies.networks import network_of
 from archloom_strategies.recent import Recent
 
+__all__ = ["Evolution", "Population", "Request"]
+
 #: Random draws for one proposal until a new one comes.
 DRAWS = 24
 #: Refusals in a row after which children give way to other sources: the neighbourhood is used up.
