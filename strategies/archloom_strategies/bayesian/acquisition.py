@@ -151,10 +151,13 @@ class _Volume:
         return found
 
     def _nodes(self, place: int) -> Vector:
-        """Where the cells of an objective begin, from the reference point on; the last has no end."""
-        known = np.unique(np.append(self._front[:, place], self._reference[place]))
+        """Where the cells of an objective begin, from the reference point on; the last has no end. At the
+        front's points, and where there is room for more, at what others reached: the warp bends there.
+        """
         most = max(2, int(CELLS ** (1 / len(self._beliefs))))
-        return known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.intp))]
+        front = _some(np.append(self._front[:, place], self._reference[place]), most)
+        reached = self._model.reached[:, place]
+        return np.union1d(front, _some(reached[reached > self._reference[place]], most - len(front)))
 
     def _free(self, nodes: Sequence[Vector]) -> Matrix:
         """Which cells the front does not cover, as 1.0: [nodes of the first objective, of the second, ...]"""
@@ -222,6 +225,12 @@ def draw(beliefs: Beliefs, random: Generator) -> Vector:
 def _above_least(values: Vector) -> Vector:
     found: Vector = values - values.min()
     return found
+
+
+def _some(values: Vector, most: int) -> Vector:
+    """At most so many of the different ones, evenly, ascending; the least and the greatest among them."""
+    known = np.unique(values)
+    return known[np.unique(np.linspace(0, len(known) - 1, max(0, min(most, len(known)))).astype(np.intp))]
 
 
 def _reference(reached: Vector) -> float:
