@@ -20,9 +20,8 @@ RANDOM = {"name": "random", "settings": {}}
 
 
 def spec_of(**fields: Any) -> SearchSpec:
-    return SearchSpec(
-        **{"space": TREE, "objectives": (Objective("score"),), "trials": 12, "parallelism": 1, **fields}
-    )
+    known = {"space": TREE, "objectives": (Objective("score"),), "trials": 12, "parallelism": 1}
+    return SearchSpec(**{**known, "proxy_trials": 10_000, **fields})
 
 
 class Table:
@@ -124,6 +123,12 @@ def test_without_any_score_the_inner_strategy_goes_on_alone() -> None:
     assert not table.scored
     assert len(table.real) == 4
     assert table.refused == NEVER * (1 + len(SCORES))
+
+
+def test_where_proxy_trials_are_forbidden_none_is_asked_for() -> None:
+    table = Table({"pool": 20, "inner": RANDOM}, spec=spec_of(proxy_trials=0))
+    table.run(4)
+    assert (len(table.scored), table.refused, len(table.real)) == (0, 0, 4)
 
 
 def test_when_the_limit_of_proxy_trials_is_spent_the_best_so_far_are_trained() -> None:

@@ -35,6 +35,8 @@ ROUGH: tuple[Ending, ...] = (
 )
 #: The full fidelity of the kit's searches.
 FULL = Fidelity(epochs=9)
+#: Proxy trials that the kit's searches allow for each trial, as the controller does by default.
+PROXIES = 100
 #: Steps without a new trial after which a search is given up.
 PATIENCE = 200
 
@@ -94,6 +96,7 @@ class Kit:
             constraints=constraints,
             fidelity=FULL,
             trials=trials or self.trials,
+            proxy_trials=PROXIES * (trials or self.trials),
             parallelism=4,
         )
 

@@ -100,7 +100,7 @@ class TrainingFree(Strategy[TrainingFreeSettings, Progress]):
     - Users' trials count towards the warm start.
     - The inner strategy is told of the proxy trials if its capabilities say that it reads them; `bayesian`
       takes the scores as features.
-    - Where no score is offered, or the limit of proxy trials is spent, it goes on with what there is.
+    - Where no score is offered, or the limit of proxy trials is spent or 0, it goes on with what there is.
     """
 
     name = "training-free"
@@ -160,7 +160,7 @@ class _Step:
 
     def answer(self) -> ProposeResult[Progress]:
         request, settings = self.request, self.request.settings
-        names = self.scores.names(settings.scores)
+        names = self.scores.names(settings.scores) if request.spec.proxy_trials else ()
         if names is None:
             return self._goes_on(self._alone())
         self.pool = self.scores.having(names)
@@ -242,7 +242,7 @@ class _Step:
 
 def pool_size(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
     size = settings.pool or max(LEAST, min(MOST, EACH * spec.trials))
-    return min(size, spec.proxy_trials or size)
+    return min(size, spec.proxy_trials)
 
 
 def warm_start(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
