@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from archloom.strategy import Comparison, Constraint, Goal, Objective, SearchSpec
+from archloom.strategy import Comparison, Constraint, Objective, SearchSpec
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -72,9 +72,9 @@ def build(
 ) -> Model | None:
     """From ended trials and their encodings; None while an objective has no values."""
     builder = _Builder(encoded, pending, yardstick, fit)
+    warped = Warp.smooth if len(spec.objectives) > 1 else Warp.of
     objectives = [
-        builder.metric(_values(trials, goal.metric, _sign(goal)), _warp(spec, goal))
-        for goal in spec.objectives
+        builder.metric(_values(trials, goal.metric, _sign(goal)), warped) for goal in spec.objectives
     ]
     if any(each is None for each in objectives):
         return None
@@ -99,13 +99,6 @@ def build(
         tuple(limits),
         np.array(reached, float).reshape(-1, len(spec.objectives)),
     )
-
-
-def _warp(spec: SearchSpec, goal: Objective) -> Callable[[Vector], Warp]:
-    """Of several objectives those that are minimised are mostly costs, which add up over a network's parts
-    while ranks do not; what is maximised saturates, and ranks tell the good ones apart.
-    """
-    return Warp.smooth if len(spec.objectives) > 1 and goal.goal is Goal.MINIMIZE else Warp.of
 
 
 def _sign(goal: Objective) -> float:
