@@ -25,7 +25,10 @@ MAX_OBSERVED_BYTES = 2 * 1024 * 1024
 _PAGE = 2000
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
+#: Answers without a proposal in a row, while nothing is being evaluated, until that counts as a failure.
+EMPTY_ANSWERS = 20
 _WAITS_FOR_NOTHING = "it waits, although nothing is being evaluated"
+_FINDS_NOTHING = f"it proposed nothing {EMPTY_ANSWERS} times in a row, although nothing is being evaluated"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Asking:
         #: The log holds what was observed with sequence numbers in (first, last].
         self._span = (-1, -1)
         self._waits = False
+        self._empty = 0
         self._failures = 0
         self._limit = 0
         self._reason = ""
@@ -150,7 +154,7 @@ class Asking:
         context = Context(self._parts, draft.frame, strategy)
         try:
             response = await self._parts.gateway.propose(strategy.name, request, context)
-            waits = _waits(response, draft, count)
+            waits = self._hears(response, draft, count)
         except StrategyUnreachable as error:
             self._fail(draft, count, str(error), halve=False)
             return None
@@ -160,6 +164,26 @@ class Asking:
         self._succeed(draft, waits=waits)
         draft.fields["told"] = told
         return Answer(request, response)
+
+    def _hears(self, response: strategy_pb2.ProposeResponse, draft: Draft, count: int) -> bool:
+        """Whether the strategy, asked for ``count`` proposals, waits for news. Raises StrategyFailed for more
+        than was asked, and where there will be no news: at once when it says that it waits, and after some
+        steps when it only finds nothing, for in the next it draws others.
+        """
+        proposed = len(response.proposals.proposals)
+        if proposed > count:
+            raise StrategyFailed(f"it answered {proposed} proposals where at most {count} were asked for")
+        if not count or proposed or response.HasField("exhausted"):
+            self._empty = 0
+            return False
+        if draft.counters["live"]:
+            return True
+        self._empty += 1
+        if response.HasField("wait"):
+            raise StrategyFailed(_WAITS_FOR_NOTHING)
+        if self._empty > EMPTY_ANSWERS:
+            raise StrategyFailed(_FINDS_NOTHING)
+        return False
 
     async def _request(
         self, draft: Draft, observations: Sequence[strategy_pb2.Observation], count: int
@@ -239,19 +263,6 @@ def listens(able: strategy_pb2.StrategyCapabilities) -> bool:
     nothing.
     """
     return able.curves or able.multi_fidelity
-
-
-def _waits(response: strategy_pb2.ProposeResponse, draft: Draft, count: int) -> bool:
-    """Whether the strategy, asked for ``count`` proposals, waits for news. Raises StrategyFailed when there
-    is nothing to wait for, or for more than was asked.
-    """
-    proposed = len(response.proposals.proposals)
-    if proposed > count:
-        raise StrategyFailed(f"it answered {proposed} proposals where at most {count} were asked for")
-    waits = count > 0 and not proposed and not response.HasField("exhausted")
-    if waits and draft.counters["live"] == 0:
-        raise StrategyFailed(_WAITS_FOR_NOTHING)
-    return waits
 
 
 def _first_of(log: Sequence[strategy_pb2.Observation]) -> list[strategy_pb2.Observation]:

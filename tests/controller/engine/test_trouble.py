@@ -114,6 +114,38 @@ async def test_a_strategy_that_waits_for_nothing_is_degraded(world: Any) -> None
     assert (await world.work()).trials.completed == 4
 
 
+async def test_a_strategy_that_finds_nothing_now_and_then_is_asked_again(world: Any) -> None:
+    """Fewer proposals than wanted are normal, none too: its next step draws others."""
+
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        if request.step % 4:
+            response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+            response.proposals.SetInParent()
+            return response
+        request.count = min(request.count, 1)
+        return world.gateway.random(request)
+
+    world.gateway.answer = answer
+    await world.create(trials=4, parallelism=2, share=0)
+    assert (await world.work()).trials.completed == 4
+    kinds = [event.kind for event in await world.events()]
+    assert experiment_pb2.EVENT_KIND_DEGRADED not in kinds
+
+
+async def test_a_strategy_that_never_finds_anything_is_degraded(world: Any) -> None:
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+        response.proposals.SetInParent()
+        return response
+
+    world.gateway.answer = answer
+    await world.create(trials=4, parallelism=2)
+    experiment = await world.until(lambda e: e.degraded_reason != "")
+    assert "proposed nothing 20 times in a row" in experiment.degraded_reason
+    world.gateway.answer = None
+    assert (await world.work()).trials.completed == 4
+
+
 async def test_an_experiment_whose_steps_fail_says_so_and_goes_on_by_itself(world: Any) -> None:
     """Whatever the reason: here an answer that no document of the store can hold."""
 
