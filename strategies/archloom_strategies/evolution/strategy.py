@@ -22,6 +22,10 @@ __all__ = ["Evolution", "Population", "Request"]
 
 #: Random draws for one proposal until a new one comes.
 DRAWS = 24
+#: Where a guide picks the children, every so-many-th proposal is a random draw, a "random immigrant"
+#: (Grefenstette, "Genetic algorithms for changing environments", 1992): a few members and a guide that
+#: believes in them would else never leave a hill that is the wrong one.
+IMMIGRANT_EVERY = 4
 #: Refusals in a row after which children give way to other sources: the neighbourhood is used up.
 STUCK = 100
 #: Networks that are remembered, so that they are not proposed again.
@@ -123,7 +127,8 @@ class _Step:
 
     def _child(self) -> Proposal | None:
         stuck = self.refused >= STUCK
-        while not stuck and not self.herd.young and self.herd.members:
+        immigrant = self.request.settings.guided and self.herd.made % IMMIGRANT_EVERY == 0
+        while not (stuck or immigrant or self.herd.young) and self.herd.members:
             for candidates in self.kind.rounds():
                 if (child := self._first_new(self._ordered(candidates))) is not None:
                     return child
