@@ -111,7 +111,7 @@ class Registry:
             "1",
             "cpu",
             ("classification",),
-            ("val_accuracy", "val_loss"),
+            ("val_accuracy", "val_loss", "parameters"),
             {"properties": {"optimizer": {"enum": ["adamw", "sgd"]}, "learning_rate": {"type": "number"}}},
             False,
             exports=("onnx",),
