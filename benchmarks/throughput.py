@@ -4,7 +4,7 @@ One controller, the table evaluator on two Celery workers, a real mongod and Red
 is taken from the event log: trials that ended within a window of 2,000, once from the 100th trial of the
 experiment on and once from the 20,000th.
 
-    python benchmarks/throughput.py [--runs 3] [--strategy random] [--json]
+    python benchmarks/throughput.py [--runs 3] [--strategy random] [--settings '{}'] [--json]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write_table(path: Path) -> None:
             writer.writerow([*kernels, f"{(sum(kernels) / (7 * LAYERS) + noise) / 2:.6f}"])
 
 
-def spec(table: Path, strategy: str, parallelism: int, seed: int) -> ExperimentSpec:
+def spec(table: Path, strategy: Mapping[str, Any], parallelism: int, seed: int) -> ExperimentSpec:
     return ExperimentSpec.from_dict(
         {
             "name": "throughput",
@@ -99,9 +100,11 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--strategy", default="random")
+    parser.add_argument("--settings", type=json.loads, default={}, help="the strategy's, a JSON object")
     parser.add_argument("--parallelism", type=int, default=512)
     parser.add_argument("--json", action="store_true", help="print one JSON object a run")
     options = parser.parse_args()
+    strategy = {"name": options.strategy, "settings": options.settings}
     with tempfile.TemporaryDirectory(prefix="archloom-throughput-") as folder:
         table = Path(folder) / "kernels.csv"
         write_table(table)
@@ -109,7 +112,7 @@ def main() -> None:
         runs = []
         with LocalStack(Path(folder) / "stack", settings) as stack, Client(stack.server) as client:
             for seed in range(1, options.runs + 1):
-                rates = measure(client, spec(table, options.strategy, options.parallelism, seed))
+                rates = measure(client, spec(table, strategy, options.parallelism, seed))
                 runs.append(rates)
                 if options.json:
                     print(json.dumps({"strategy": options.strategy, "seed": seed, **rates}), flush=True)
