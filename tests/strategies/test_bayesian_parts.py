@@ -120,6 +120,12 @@ def test_the_warp_keeps_the_order_and_comes_back() -> None:
 # Acquisitions.
 
 
+def test_numbers_near_the_largest_are_warped_by_ranks() -> None:
+    values = np.array([1.0, 1e308, 2.0, 1.7e308, -1e3])
+    scores = Warp.smooth(values).score(values)
+    assert np.argsort(scores).tolist() == np.argsort(values).tolist()
+
+
 def test_expected_improvement_is_the_mean_of_improvements() -> None:
     draws = np.random.default_rng(1).standard_normal(200_000)
     for mean, deviation, best in ((0.3, 0.5, 0.2), (-1.0, 1.0, 0.5), (2.0, 0.1, 0.0)):

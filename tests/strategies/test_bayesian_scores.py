@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from archloom.space import Architecture, load_preset
-from archloom.strategy import Objective, SearchSpec
+from archloom.strategy import Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing.session import Session
 from archloom.v1 import strategy_pb2
@@ -68,3 +68,19 @@ def test_the_first_guess_follows_the_scores() -> None:
 def test_scores_that_mislead_are_found_out() -> None:
     largest = max(size_of(architecture) for architecture in DRAWN)
     assert max(searched(lambda each: -size_of(each), 100, 16)) >= largest
+
+
+@pytest.mark.parametrize("surrogate", ["gaussian-process", "trees"])
+def test_scores_are_features_of_several_objectives_too(surrogate: str) -> None:
+    objectives = (Objective("size"), Objective("latency", Goal.MINIMIZE))
+    spec = SearchSpec(CELLS, objectives, trials=100, proxy_trials=200)
+    settings = {"initial": 4, "surrogate": surrogate}
+    session = Session(StrategyRuntime(BayesianOptimization()), spec, settings)
+    for place, architecture in enumerate(DRAWN[:ENOUGH]):
+        proposal = strategy_pb2.Proposal(architecture=architecture.to_proto())
+        proposal.fidelity.proxies.append("guess")
+        session.finish(session.accept(place, proposal), {"guess": size_of(architecture)})
+    for place, architecture in enumerate(DRAWN[-4:]):
+        trial = session.enqueue(strategy_pb2.Proposal(architecture=architecture.to_proto()))
+        session.finish(trial, {"size": size_of(architecture), "latency": float(place)})
+    assert [each.note for each in session.ask(2).proposals.proposals] == ["surrogate"] * 2

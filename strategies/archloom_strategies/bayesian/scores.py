@@ -82,7 +82,8 @@ class ScoreView:
 
     def __init__(self, scores: Scores, encoder: Encoder, yardstick: Yardstick, lean: bool) -> None:
         self._scores = scores
-        self._plain = yardstick
+        # Lines are drawn through what trials report; the scores of others go by likeness alone.
+        self._plain = replace(yardstick, lines=())
         width = scores.known.shape[1]
         self.yardstick = replace(
             yardstick,
@@ -92,7 +93,7 @@ class ScoreView:
             lean=LEAN if lean else 0.0,
         )
         some = representative(scores.known.mean(1), TEACHERS)
-        rows = Rows.of([encoder(scores.architectures[place]) for place in some.tolist()], yardstick)
+        rows = Rows.of([encoder(scores.architectures[place]) for place in some.tolist()], self._plain)
         kernel = Kernel(tuple(1.0 / len(rows.blocks) for _ in rows.blocks), NOISE)
         self._process = Process.of(kernel, rows, scores.known[some], 1.0)
         self._viewed: dict[str, Encoded] = {}

@@ -39,8 +39,9 @@ class Warp:
         fence: how bad they are tells nothing of the good ones.
         """
         values = np.maximum(values, fence(values))
-        deviation = float(values.std())
-        if len(np.unique(values)) < 3 or deviation < 1e-12:
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest
+            deviation = float(values.std())
+        if len(np.unique(values)) < 3 or not 1e-12 <= deviation < np.inf:
             return Warp.of(values)
         powered, _ = yeojohnson((values - values.mean()) / deviation)
         known, places = np.unique(values, return_index=True)
