@@ -17,10 +17,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal
 
-from archloom.space import Architecture, Space
+from archloom.space import Architecture, Space, SpaceError
 from archloom.space.language.domains import Uniform
 from archloom.strategy import (
     Capabilities,
@@ -97,11 +98,7 @@ class Grid(Strategy[GridSettings, GridState]):
         if not request.count:
             return ProposeResult(state=before)
         numbers = Numbers(request.space, request.settings.points)
-        asked = {
-            network_of(request, event.architecture)
-            for event in (*request.history, *request.observations)
-            if event.fidelity in (request.spec.fidelity, Fidelity())
-        }
+        asked = _asked(request)
         found: list[Architecture] = []
         place = before.next
         while place < numbers.count and len(found) < request.count:
@@ -118,6 +115,17 @@ class Grid(Strategy[GridSettings, GridState]):
             exhausted="" if found else _end(place, numbers.count),
             diagnostics={"share_seen": place / numbers.count},
         )
+
+
+def _asked(request: Request) -> set[str]:
+    """Networks of whole trials, and of refused proposals."""
+    found = set()
+    for event in (*request.history, *request.observations):
+        if event.fidelity in (request.spec.fidelity, Fidelity()):
+            # What a strategy before this one proposed, and was refused, need not be of the space.
+            with suppress(SpaceError):
+                found.add(network_of(request, event.architecture))
+    return found
 
 
 def _end(place: int, count: int) -> str:

@@ -170,3 +170,11 @@ def test_a_part_of_a_training_is_no_reason_to_leave_a_member_out() -> None:
             strategy_pb2.Proposal(architecture=only.to_proto(), fidelity=convert.fidelity_message(fidelity))
         )
         assert len(session.ask(5).proposals.proposals) == left
+
+
+def test_a_refused_proposal_that_is_not_of_the_space_is_no_trouble() -> None:
+    """A strategy whose fallback this one is may have made it."""
+    session = Session(StrategyRuntime(Grid()), spec_of(load_preset("nasbench201")))
+    stray = Architecture({"elsewhere": 1})
+    session.refuse_users(strategy_pb2.Proposal(architecture=stray.to_proto()), "it is not of the space")
+    assert len(session.ask(2).proposals.proposals) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from archloom.errors import InternalError, InvalidInput
-from archloom.space import Space, load_preset
+from archloom.space import Architecture, Space, load_preset
 from archloom.strategy import Comparison, Constraint, Fidelity, Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing.probe import TINY_SPACE
@@ -436,3 +436,11 @@ def test_the_defaults_take_several_objectives_constraints_and_users_trials() -> 
     assert result.ended == 14
     assert network_of(spec.space, brought) not in {network_of(spec.space, each) for each in result.proposed}
     assert set(notes(session)) == {"bayesian", "evolution", "random"}
+
+
+def test_a_refused_proposal_that_is_not_of_the_space_is_no_trouble() -> None:
+    """A strategy whose fallback this one is may have made it."""
+    session = session_of(spec_of(load_preset("nasbench201")), {})
+    stray = Architecture({"elsewhere": 1})
+    session.refuse_users(strategy_pb2.Proposal(architecture=stray.to_proto()), "it is not of the space")
+    assert len(session.ask(2).proposals.proposals) == 2

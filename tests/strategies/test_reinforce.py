@@ -166,3 +166,11 @@ session.ask(1)
 assert "torch" in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+def test_a_refused_proposal_that_is_not_of_the_space_is_no_trouble() -> None:
+    """A strategy whose fallback this one is may have made it."""
+    session = session_of(CELLS)
+    stray = Architecture({"elsewhere": 1})
+    session.refuse_users(strategy_pb2.Proposal(architecture=stray.to_proto()), "it is not of the space")
+    assert len(session.ask(2).proposals.proposals) == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -187,7 +188,9 @@ class _Step:
         self.running = max(0, self.running + _BECOMES.get(event.kind, 0))
         place = self._place(event)
         if place is None:
-            self._is_new(event.architecture, event.fidelity)
+            # What a strategy before this one proposed, and was refused, need not be of the space.
+            with suppress(SpaceError):
+                self._is_new(event.architecture, event.fidelity)
             full = share_of(event.fidelity, self.request.spec) == 1.0
             self.brought += full and event.kind is ObservationKind.FINISHED
         elif outcome := outcome_of(event, place.arm, self.request.spec):

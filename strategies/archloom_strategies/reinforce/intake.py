@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 
-from archloom.space import Architecture
+from archloom.space import Architecture, SpaceError
 from archloom.strategy import Fidelity, Observation, ObservationKind, ProposeRequest, SearchSpec
 
 from archloom_strategies.networks import network_of
@@ -63,7 +64,9 @@ class Intake:
                 self._take(event)
 
     def _take(self, event: Observation) -> None:
-        self.known.add(event.architecture)
+        # What a strategy before this one proposed, and was refused, need not be of the space.
+        with suppress(SpaceError):
+            self.known.add(event.architecture)
         if event.kind in (ObservationKind.ENQUEUED, ObservationKind.ACCEPTED):
             return
         asked = self.asked.pop((event.step, event.ordinal), None)
