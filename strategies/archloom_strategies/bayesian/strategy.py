@@ -11,7 +11,6 @@ from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeRes
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from archloom_strategies.bayesian.acquisition import Kind, Promise, dominators, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
@@ -23,6 +22,7 @@ from archloom_strategies.bayesian.trees import TreesSurrogate
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
 from archloom_strategies.selection import crowding
+from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log, Trial, read_log
 
 #: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
@@ -78,10 +78,8 @@ class BayesianOptimization(Strategy[BayesianSettings]):
     def propose(self, request: Request) -> ProposeResult[None]:
         if not request.count:
             return ProposeResult()
-        # One core: threads cost more than they bring in matrices of this size, and no answer may depend on
-        # how many a replica has.
-        with threadpool_limits(1):
-            return _Step(request, read_log(request)).answer()
+        hold_to_one_core()
+        return _Step(request, read_log(request)).answer()
 
 
 class _Step:

@@ -26,6 +26,7 @@ from archloom_strategies.bayesian.model import build
 from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.features import encoder_of, yardstick_of
+from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log
 
 #: The paper's for searches of 100 trials.
@@ -42,6 +43,7 @@ def choose(
     """The ranks of the next trials. ``ranked`` has what may be one, by its rank in the whole pool from 1 on,
     in ascending order.
     """
+    hold_to_one_core()
     ranks = _looked_at(list(ranked))
     promised = _promise(request, log, [ranked[rank] for rank in ranks]) if len(log.ended) >= LEAST else None
     if promised is None:
