@@ -55,7 +55,7 @@ def test_a_search_with_two_objectives_and_a_limit(everything: LocalStack, table:
             budget={"trials": TRIALS},
             parallelism=4,
         )
-        experiment = ended(client, client.experiments.create(spec).name)
+        experiment = ended(client, client.experiments.create(spec).name, 300.0)
         assert experiment.state == "succeeded", experiment.state_reason
         trials = list(client.trials.list(experiment.name))
         ours = [trial for trial in trials if trial.role == "search" and not trial.fidelity.proxies]
