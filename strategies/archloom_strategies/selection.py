@@ -43,11 +43,13 @@ def fronts(scores: Sequence[Scores], violations: Sequence[float]) -> list[int]:
     left = [place for place, violation in enumerate(violations) if violation == 0]
     objectives = len(scores[0]) if scores else 0
     rows = np.array([scores[place] for place in left], float).reshape(len(left), objectives)
-    no_worse = (rows[:, None, :] >= rows[None, :, :]).all(2)
+    no_worse = np.asarray((rows[:, None, :] >= rows[None, :, :]).all(2))
     beaten_by = no_worse.T & ~no_worse  # [loser, winner]
+    winners = beaten_by.sum(1)
     remaining, front = np.ones(len(left), bool), 0
     while remaining.any():
-        best = remaining & ~(beaten_by & remaining[None, :]).any(1)
+        best = remaining & (winners == 0)
+        winners -= beaten_by[:, best].sum(1)
         for place in np.flatnonzero(best).tolist():
             numbers[left[place]] = front
         remaining &= ~best

@@ -71,6 +71,24 @@ def test_all_networks_of_a_small_space_and_no_more(kind: str) -> None:
     assert len(asked) == 12
 
 
+def users_trial(session: Session, place: int, accuracy: float) -> None:
+    """The trial of the cell that stands there in the list of all."""
+    cell = NASBENCH.at(place)
+    assert cell is not None
+    trial = session.enqueue(strategy_pb2.Proposal(architecture=cell.to_proto()))
+    session.finish(trial, {"accuracy": accuracy})
+
+
+def test_where_draws_find_nothing_new_children_take_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archloom_strategies.evolution.strategy.DRAWS", 0)
+    session = session_of(spec_of())
+    for place in range(0, 8000, 1000):
+        users_trial(session, place, accuracy=place)
+    answer = session.ask(5)
+    assert len(answer.proposals.proposals) == 5
+    assert all(each.parents for each in answer.proposals.proposals)
+
+
 @pytest.mark.parametrize("objectives", [1, 3])
 def test_its_state_does_not_grow_with_the_search(objectives: int) -> None:
     spec = spec_of(Space.from_yaml(TREE_SPACE), objectives=objectives)
@@ -197,6 +215,10 @@ def test_a_climb_waits_for_its_last_neighbours() -> None:
     session.finish(drawn, {"accuracy": 0.9})
     told = state(session.ask(0))
     assert told["climb"]["number"] == 0
+    assert [member["trial"] for member in told["climb"]["ahead"]] == [drawn.number]
+    for place in range(0, 1000, 100):  # the best of what users bring meanwhile is enough for the state
+        users_trial(session, place, accuracy=0.0)
+    told = state(session.ask(0))
     assert [member["trial"] for member in told["climb"]["ahead"]] == [drawn.number]
     session.finish(neighbours[3], {"accuracy": 0.7})
     (after,) = take(session, session.ask(1))

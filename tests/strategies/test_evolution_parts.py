@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from archloom.space import load_preset
 from archloom_strategies.evolution.credit import Credit, normal_scores, targets_of
-from archloom_strategies.evolution.population import Member
+from archloom_strategies.evolution.kinds import GATHERED, Elitist
+from archloom_strategies.evolution.population import Herd, Member, Population
 from archloom_strategies.evolution.references import directions, niches
-from archloom_strategies.evolution.survival import crowded, cull, referenced
+from archloom_strategies.evolution.survival import Standing, crowded, cull, referenced
 from archloom_strategies.selection import dominates, fronts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,24 @@ def test_nsga3_takes_out_of_the_fullest_niche_what_is_furthest_from_it() -> None
     together = [member(3, 0.0, 10.0, 10.0), member(4, 0.5, 9.8, 10.0), member(5, 1.0, 10.0, 8.9)]
     gone = cull([*alone, *together], 3, referenced(3))
     assert [each.trial for each in gone] == [5, 4]
+
+
+def test_trials_that_are_told_by_the_hundred_are_compared_in_parts() -> None:
+    """As where a search is taken over: standings cost the square of how many there are."""
+    compared = []
+
+    def standings(members: Sequence[Member]) -> list[Standing]:
+        compared.append(len(members))
+        return crowded(members)
+
+    told: Any = None
+    herd = Herd(Population(), 10, 8, 0)
+    kind = Elitist(told, herd, standings)
+    for number in range(1, 401):
+        kind.join(member(number, float(number)), told)
+    kind.settle()
+    assert max(compared) <= 10 + GATHERED
+    assert [each.trial for each in herd.members] == list(range(391, 401))
 
 
 def test_normal_scores_are_ranks_that_know_ties() -> None:

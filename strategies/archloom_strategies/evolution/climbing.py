@@ -12,7 +12,7 @@ from archloom.strategy import Observation, Proposal
 
 from archloom_strategies.evolution.kinds import Kind
 from archloom_strategies.evolution.population import Climb, Herd, Member
-from archloom_strategies.evolution.survival import crowded, cull
+from archloom_strategies.evolution.survival import crowded
 from archloom_strategies.evolution.variation import TRIES, Request, children
 from archloom_strategies.selection import winner
 
@@ -43,10 +43,11 @@ class LocalSearch(Kind):
 
     def join(self, member: Member, trial: Observation) -> None:
         later = self._drawn and self.herd.members and not self._climbing
-        (self.herd.ahead if later else self.herd.members).append(member)
+        self.gather(self.herd.ahead if later else self.herd.members, member, crowded)
 
     def settle(self) -> None:
-        self.herd.retire(cull(self.herd.members, self.herd.size, crowded))
+        self.cull(self.herd.members, crowded)
+        self.cull(self.herd.ahead, crowded)
 
     def rounds(self) -> Iterator[Iterator[Proposal]]:
         request, herd = self.request, self.herd

@@ -12,6 +12,10 @@ from archloom_strategies.evolution.survival import Standing, Standings, cull
 from archloom_strategies.evolution.variation import Request, rounds
 from archloom_strategies.selection import winner
 
+#: Members beyond the population until the worst go before all events were told: a step tells of thousands of
+#: trials where a search is taken over, and standings cost their square.
+GATHERED = 64
+
 
 class Kind(ABC):
     """An algorithm while a step works: who becomes a member, who stays one, and what is tried next."""
@@ -44,6 +48,16 @@ class Kind(ABC):
     @property
     def climb(self) -> Climb:
         return Climb()
+
+    def gather(self, members: list[Member], member: Member, standings: Standings) -> None:
+        """Takes it in, where the best stay."""
+        members.append(member)
+        if len(members) >= self.herd.size + GATHERED:
+            self.cull(members, standings)
+
+    def cull(self, members: list[Member], standings: Standings) -> None:
+        """Down to the population's size."""
+        self.herd.retire(cull(members, self.herd.size, standings))
 
 
 class Ageing(Kind):
@@ -88,11 +102,11 @@ class Elitist(Kind):
         self._standing: dict[int, Standing] = {}
 
     def join(self, member: Member, trial: Observation) -> None:
-        self.herd.members.append(member)
+        self.gather(self.herd.members, member, self._standings)
 
     def settle(self) -> None:
         members = self.herd.members
-        self.herd.retire(cull(members, self.herd.size, self._standings))
+        self.cull(members, self._standings)
         found = self._standings(members)
         self._standing = {id(member): each for member, each in zip(members, found, strict=True)}
 

@@ -36,8 +36,6 @@ class Climb(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    ending: bool = False
-    """Every neighbour was proposed; some are under way."""
     under_way: tuple[str, ...] = ()
     """Keys of its architectures that have not ended."""
     ahead: tuple[Member, ...] = ()

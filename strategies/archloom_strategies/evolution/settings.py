@@ -17,7 +17,7 @@ KindName = Literal["regularized", "nsga2", "nsga3", "local-search"]
 class EvolutionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["auto"] | KindName = Field(
+    kind: Literal["auto", KindName] = Field(
         "auto",
         description="The algorithm; auto takes nsga2, for more than three objectives nsga3, both guided.",
     )

@@ -126,18 +126,28 @@ class _Step:
         return found
 
     def _child(self) -> Proposal | None:
+        """Of the first source that has something new."""
         stuck = self.refused >= STUCK
         immigrant = self.request.settings.guided and self.herd.made % IMMIGRANT_EVERY == 0
-        while not (stuck or immigrant or self.herd.young) and self.herd.members:
+        sources = [] if stuck else [self._bred]
+        if not stuck or self._members is None:
+            sources.insert(0 if immigrant else len(sources), self._drawn)
+        return next((child for source in (*sources, self._listed) if (child := source()) is not None), None)
+
+    def _bred(self) -> Proposal | None:
+        while not self.herd.young and self.herd.members:
             for candidates in self.kind.rounds():
                 if (child := self._first_new(self._ordered(candidates))) is not None:
                     return child
             if not self.kind.used_up():
                 break
-        if not stuck or self._members is None:
-            drawn = (self.request.space.sample(self.request.rng) for _ in range(DRAWS))
-            if (child := self._first_new(Proposal(each, note="random") for each in drawn)) is not None:
-                return child
+        return None
+
+    def _drawn(self) -> Proposal | None:
+        drawn = (self.request.space.sample(self.request.rng) for _ in range(DRAWS))
+        return self._first_new(Proposal(each, note="random") for each in drawn)
+
+    def _listed(self) -> Proposal | None:
         while self._members is not None and self.swept < len(self._members):
             listed = Proposal(self._members[self.swept], note="listed")
             self.swept += 1
