@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -176,6 +177,18 @@ def test_how_many_dominate_a_point() -> None:
     assert dominators(points).tolist() == [2, 0, 0, 0, 4]
 
 
+def test_of_many_points_the_dominators_are_counted_in_little_memory() -> None:
+    points = np.random.default_rng(3).integers(0, 40, (3000, 2)).astype(float)
+    tracemalloc.start()
+    found = dominators(points)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(points) ** 2
+    for place in range(0, 3000, 101):
+        no_worse, better = (points >= points[place]).all(1), (points > points[place]).any(1)
+        assert found[place] == (no_worse & better).sum()
+
+
 def model_of(spec: SearchSpec, metrics: Sequence[dict[str, float]]) -> Model:
     trials = [
         Trial(
@@ -190,6 +203,14 @@ def model_of(spec: SearchSpec, metrics: Sequence[dict[str, float]]) -> Model:
     model = build(spec, trials, DRAWN[: len(metrics)], [], YARDSTICK, GaussianSurrogate.fitted)
     assert model is not None
     return model
+
+
+def test_before_any_trial_reports_all_objectives_candidates_are_alike() -> None:
+    spec = SearchSpec(CELLS, (Objective("accuracy"), Objective("latency", Goal.MINIMIZE)))
+    model = model_of(spec, [{"accuracy": 0.5}, {"latency": 3.0}, {"accuracy": 0.6}])
+    rest = np.arange(3, 9)
+    told = promise("expected-improvement", model, DRAWN[3:9], ROWS.take(rest), np.random.default_rng(1))
+    assert told.scores().tolist() == [1.0] * 6
 
 
 def test_a_limit_holds_beside_several_objectives() -> None:

@@ -26,6 +26,8 @@ CONFIDENCE = 2.0
 CELLS = 8_000
 #: Candidates that a sample is drawn of together.
 HOPEFUL = 256
+#: Points whose dominators are counted together; the memory it takes is that of so many times all.
+COUNTED = 256
 
 
 class Promise(Protocol):
@@ -44,7 +46,7 @@ def promise(
     """``random`` is drawn from; equal generators give the same promise to the same candidates."""
     beliefs = [metric.beliefs(candidates, rows) for metric in model.objectives]
     chances = [limit.model.beliefs(candidates, rows) for limit in model.limits]
-    feasible = _Feasible(model, chances)
+    feasible = _Feasible(model, chances, len(candidates))
     if not len(model.reached):
         return feasible
     if len(beliefs) > 1:
@@ -55,12 +57,13 @@ def promise(
 class _Feasible:
     """The chance that every constraint holds and the trial succeeds: all that counts until one did."""
 
-    def __init__(self, model: Model, beliefs: Sequence[Beliefs]) -> None:
+    def __init__(self, model: Model, beliefs: Sequence[Beliefs], candidates: int) -> None:
         self._model = model
         self._beliefs = beliefs
+        self._candidates = candidates
 
     def scores(self) -> Vector:
-        chance = np.ones(1)
+        chance = np.ones(self._candidates)
         for limit, beliefs in zip(self._model.limits, self._beliefs, strict=True):
             chance = chance * limit.probability(beliefs)
         return chance
@@ -240,10 +243,14 @@ def _reference(reached: Vector) -> float:
 
 def dominators(points: Matrix) -> NDArray[np.intp]:
     """How many others dominate each point [n, objectives]; larger is better."""
-    no_worse = np.ones((len(points), len(points)), bool)
-    for column in points.T:
-        no_worse &= column[None] >= column[:, None]
-    found: NDArray[np.intp] = (no_worse & ~no_worse.T).sum(1)
+    found = np.zeros(len(points), np.intp)
+    for start in range(0, len(points), COUNTED):
+        some = points[start : start + COUNTED]
+        no_worse, better = np.ones((len(some), len(points)), bool), np.zeros((len(some), len(points)), bool)
+        for mine, column in zip(some.T, points.T, strict=True):
+            no_worse &= column[None] >= mine[:, None]
+            better |= column[None] > mine[:, None]
+        found[start : start + COUNTED] = (no_worse & better).sum(1)
     return found
 
 
