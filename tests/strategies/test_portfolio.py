@@ -15,6 +15,7 @@ from archloom.testing.probe import TINY_SPACE
 from archloom.testing.rehearsal import network_of, rehearse
 from archloom.testing.session import Session
 from archloom.v1 import strategy_pb2
+from archloom_controller.engine.asking import EMPTY_ANSWERS
 from archloom_strategies.portfolio.bandit import Bandit
 from archloom_strategies.portfolio.credit import FAR, Outcome, utilities
 from archloom_strategies.portfolio.ledger import Known, Ledger, Place
@@ -444,3 +445,13 @@ def test_a_refused_proposal_that_is_not_of_the_space_is_no_trouble() -> None:
     stray = Architecture({"elsewhere": 1})
     session.refuse_users(strategy_pb2.Proposal(architecture=stray.to_proto()), "it is not of the space")
     assert len(session.ask(2).proposals.proposals) == 2
+
+
+def test_it_ends_where_no_arm_finds_anything_before_the_controller_loses_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("archloom_strategies.evolution.strategy.DRAWS", 0)
+    session = session_of(spec_of(load_preset("nasbench201")), arms("evolution"))
+    answers = [session.ask(1) for _ in range(EMPTY_ANSWERS)]
+    assert not any(answer.HasField("exhausted") for answer in answers[:-1])
+    assert answers[-1].exhausted.reason == f"in {EMPTY_ANSWERS} steps no arm brought anything new"

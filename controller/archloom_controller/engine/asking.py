@@ -177,6 +177,7 @@ class Asking:
             self._empty = 0
             return False
         if draft.counters["live"]:
+            self._empty = 0
             return True
         self._empty += 1
         if response.HasField("wait"):
@@ -253,6 +254,7 @@ class Asking:
         draft.fields["told"] = 0
         draft.degrade(f"{self._reason}; strategy {name!r} takes over")
         self._failures = 0
+        self._empty = 0
         self._limit = 0
         self._waits = False
         self._pause_until = 0.0

@@ -39,8 +39,9 @@ from archloom_strategies.portfolio.ledger import LETTERS, Known, Ledger, Place
 REMEMBERED = 1_000
 #: Errors in a row after which an arm is asked no more.
 ERRORS = 3
-#: Steps in a row without anything new, and nothing under way, after which there is nothing left.
-DRY = 100
+#: Steps in a row without anything new, and nothing under way, after which there is nothing left; of one more
+#: the controller says that the strategy fails.
+DRY = 20
 #: Results that are remembered, in half-lives: the oldest counts a sixteenth.
 HALF_LIVES = 4
 #: Proposals that were not passed on, of which the arms are told.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archloom.v1 import experiment_pb2, strategy_pb2
+from archloom_controller.engine.asking import EMPTY_ANSWERS
 from archloom_controller.interfaces import StrategyFailed, StrategyUnreachable
 
 
@@ -143,6 +144,21 @@ async def test_a_strategy_that_never_finds_anything_is_degraded(world: Any) -> N
     experiment = await world.until(lambda e: e.degraded_reason != "")
     assert "proposed nothing 20 times in a row" in experiment.degraded_reason
     world.gateway.answer = None
+    assert (await world.work()).trials.completed == 4
+
+
+async def test_a_fallback_has_as_many_steps_to_find_something(replicas: Any) -> None:
+    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+        if request.step > EMPTY_ANSWERS + 5:
+            return world.gateway.random(request)
+        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+        response.proposals.SetInParent()
+        return response
+
+    world = await replicas(fallback_seconds=0.2, degraded_pause_seconds=0.1)
+    world.gateway.answer = answer
+    await world.create(trials=4, parallelism=2, fallback="other")
+    await world.until(lambda e: "takes over" in e.degraded_reason)
     assert (await world.work()).trials.completed == 4
 
 
