@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import pytest
 from archloom.space import Architecture, Space
 from archloom.strategy import (
     Fidelity,
@@ -15,6 +17,8 @@ from archloom.strategy import (
 )
 from archloom.testing.rehearsal import quality
 from archloom.testing.spaces import space_named
+from archloom_strategies.bayesian.model import Model, build
+from archloom_strategies.bayesian.strategy import TRAINED
 from archloom_strategies.training_free import guided
 from archloom_strategies.training_free.guided import LOOKED_AT, choose
 from archloom_strategies.trials import Log, Trial
@@ -118,3 +122,18 @@ def test_of_a_large_pool_the_best_ranked_and_some_of_all_others_are_looked_at() 
     assert looked_at[-1] > 980
     assert guided._looked_at(ranks[:150]) == ranks[:150]
     assert guided._looked_at([7]) == [7]
+
+
+def test_of_many_results_the_surrogate_learns_from_as_many_as_bayesian(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def spied(spec: SearchSpec, trials: Sequence[Trial], *others: Any) -> Model | None:
+        seen.append(len(trials))
+        return build(spec, trials, *others)
+
+    monkeypatch.setattr(guided, "build", spied)
+    *known, one, other = drawn(TRAINED + 12)
+    assert choose(request(1), ended(known), {1: one, 2: other}, 1) in ([1], [2])
+    assert seen == [TRAINED]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeResult, Strategy
+from archloom.strategy import Capabilities, Proposal, ProposeRequest, ProposeResult, SearchSpec, Strategy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
@@ -97,7 +97,7 @@ class _Step:
             lean = len(request.spec.objectives) == 1 and not request.spec.constraints
             self.view = view = ScoreView(self.scores, self.encoder, self.yardstick, lean)
             self.yardstick = view.yardstick
-        self.ended = _trained(request, log.ended)
+        self.ended = trained(request.spec, log.ended)
         self.pending = [self.encoder(trial.architecture) for trial in log.pending]
         self.encoded = [self.encoder(trial.architecture) for trial in self.ended]
         self.candidates = Candidates(request, log.asked, self._networks(), request.rng)
@@ -105,7 +105,7 @@ class _Step:
     def answer(self) -> ProposeResult[None]:
         model = None if self._young() else self._model()
         seed = self.request.random_stream("acquisition").getrandbits(64)
-        best = [trial.architecture for trial in _ordered(self.request, self.ended)[:16]]
+        best = [trial.architecture for trial in _ordered(self.request.spec, self.ended)[:16]]
         score = None if model is None else lambda found: self._promise(model, found, seed).scores()
         suggested = self.scores.suggested() if self.scores is not None else []
         self.candidates.collect(self.request.count, best, score, suggested)
@@ -175,12 +175,12 @@ def _plain(found: Sequence[Encoded]) -> Sequence[Encoded]:
     return found
 
 
-def _scores(request: Request, trials: list[Trial]) -> NDArray[np.float64]:
+def _scores(spec: SearchSpec, trials: list[Trial]) -> NDArray[np.float64]:
     """By the objective, refused trials last. By several, the fewer trials dominate one the better (Fonseca
     and Fleming, "Genetic Algorithms for Multiobjective Optimization", 1993); of the undominated ones, the
     more room it has the better.
     """
-    goals = request.spec.objectives
+    goals = spec.objectives
     points = np.array(
         [
             [
@@ -204,9 +204,10 @@ def _scores(request: Request, trials: list[Trial]) -> NDArray[np.float64]:
     return found
 
 
-def _ordered(request: Request, trials: list[Trial]) -> list[Trial]:
-    return [trials[place] for place in np.argsort(-_scores(request, trials), kind="stable")]
+def _ordered(spec: SearchSpec, trials: list[Trial]) -> list[Trial]:
+    return [trials[place] for place in np.argsort(-_scores(spec, trials), kind="stable")]
 
 
-def _trained(request: Request, trials: list[Trial]) -> list[Trial]:
-    return [trials[place] for place in representative(_scores(request, trials), TRAINED)]
+def trained(spec: SearchSpec, trials: list[Trial]) -> list[Trial]:
+    """Those that surrogates are trained on, in their order."""
+    return [trials[place] for place in representative(_scores(spec, trials), TRAINED)]

@@ -25,6 +25,7 @@ from archloom_strategies.bayesian.beliefs import GaussianSurrogate
 from archloom_strategies.bayesian.model import build
 from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.bayesian.scores import Scores, ScoreView
+from archloom_strategies.bayesian.strategy import trained
 from archloom_strategies.features import encoder_of, yardstick_of
 from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log
@@ -73,7 +74,7 @@ def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Archi
     all, which the rank cannot say.
     """
     encoder, yardstick = encoder_of(request), yardstick_of(request)
-    ended, pending = log.ended, log.pending
+    ended, pending = trained(request.spec, log.ended), log.pending
     encoded = [encoder(each.architecture) for each in (*ended, *pending)]
     candidates = [encoder(architecture) for architecture in ranked]
     scores = Scores.read(request)
