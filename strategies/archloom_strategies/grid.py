@@ -89,8 +89,8 @@ class Grid(Strategy[GridSettings, GridState]):
         if settings.order == "enumeration" and spec.trials and size > TOO_LARGE * spec.trials:
             yield Violation(
                 "settings.order",
-                f"the grid has {size:.3g} members and the budget {spec.trials} trials: in the order of the "
-                "enumeration all of them would share their first decisions; take spread or shuffled",
+                f"the grid has over {TOO_LARGE} members for each of the {spec.trials} trials: in the order "
+                "of the enumeration all of these would share their first decisions; take spread or shuffled",
             )
 
     def propose(self, request: Request) -> ProposeResult[GridState]:

@@ -54,7 +54,7 @@ from archloom.strategy import (
 )
 from archloom.strategy.load import installed_strategies, load_strategy
 from archloom.strategy.settings import near, read_settings
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 log = logging.getLogger("archloom.strategy")
 
@@ -73,6 +73,14 @@ class Inner(BaseModel):
 
     name: str = Field(description="An installed strategy.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Its own settings.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_bare_name(cls, given: Any) -> Any:
+        """A spec's ``strategy`` may be one, so this is what people try first."""
+        if isinstance(given, str):
+            raise ValueError(f"write {{name: {given}}} in place of {given}")
+        return given
 
 
 class InnerState(BaseModel):

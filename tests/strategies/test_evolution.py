@@ -7,13 +7,16 @@ import statistics
 from typing import Any
 
 import pytest
+from archloom.errors import InvalidInput
 from archloom.space import Architecture, Space, load_preset
 from archloom.strategy import Comparison, Constraint, Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
+from archloom.strategy.settings import read_settings
 from archloom.testing.probe import TREE_SPACE
 from archloom.testing.rehearsal import rehearse
 from archloom.testing.session import Session, SessionTrial
 from archloom.v1 import architecture_pb2, strategy_pb2
+from archloom_strategies.evolution.settings import EvolutionSettings
 from archloom_strategies.evolution.strategy import MEMORY, Evolution
 from archloom_strategies.random_search import RandomSearch
 from archloom_strategies.recent import Recent
@@ -243,3 +246,11 @@ def test_what_was_proposed_before_is_not_proposed_again() -> None:
     # The space around five members is soon used up: later children are further from their parents.
     proposals = [each for _, answer in session.record for each in answer.proposals.proposals]
     assert {each.note for each in proposals} == {"random", "mutation"}
+
+
+def test_an_unknown_kind_is_one_fault_that_names_all_kinds() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        read_settings(EvolutionSettings, {"kind": "nsga4"})
+    (fault,) = refusal.value.violations
+    assert fault.field == "settings.kind"
+    assert all(name in fault.message for name in ("auto", "regularized", "nsga2", "nsga3", "local-search"))

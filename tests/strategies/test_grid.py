@@ -119,6 +119,16 @@ def test_a_space_far_beyond_the_budget_is_spread_or_shuffled_never_enumerated() 
         assert len({each.key for each in result.trials}) == 8
 
 
+def test_a_space_beyond_what_a_float_holds_is_refused_like_any_other() -> None:
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        "body: {repeat: {count: 512, decisions: free, body: {layer: conv, k: {choice: [1, 3, 5, 7]},"
+        " out: 4}}}"
+    )
+    with pytest.raises(InvalidInput, match="over 100 members for each of the 50 trials"):
+        Session(StrategyRuntime(Grid()), spec_of(space, 50), {"order": "enumeration"}).check()
+
+
 def test_its_state_is_a_number_and_a_key() -> None:
     session = search(load_preset("mobile"), 6).session
     sizes = [len(answer.state.data) for _, answer in session.record]

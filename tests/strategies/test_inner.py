@@ -230,6 +230,11 @@ def test_faults_have_the_path_of_the_inner(
     assert message in fault.message
 
 
+def test_a_bare_name_is_told_how_to_write_it() -> None:
+    (fault,) = _refusal(spec_of(), {"inner": "random"})
+    assert (fault.field, fault.message) == ("settings.inner", "write {name: random} in place of random")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

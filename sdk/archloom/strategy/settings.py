@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from archloom.errors import InvalidInput, Violation
 
@@ -39,8 +40,8 @@ def read_settings(model: type[Model], fields: Mapping[str, Any], path: str = "se
         settings = model.model_validate({name: value for name, value in fields.items() if name in known})
     except ValidationError as faults:
         violations += [
-            Violation(path + "".join(_step(step) for step in fault["loc"]), _sentence(fault["msg"]))
-            for fault in faults.errors(include_url=False)
+            Violation(path + "".join(_step(step) for step in fault["loc"]), _sentence(fault))
+            for fault in _told(faults.errors(include_url=False))
         ]
         raise InvalidInput(violations) from None
     if violations:
@@ -52,6 +53,21 @@ def _step(step: int | str) -> str:
     return f"[{step}]" if isinstance(step, int) else f".{step}"
 
 
-def _sentence(message: str) -> str:
-    text = message.removeprefix("Value error, ")
+def _told(faults: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """All but those that only follow from others: pydantic counts no item that is at fault, and finds a list
+    of nothing else too short.
+    """
+    for fault in faults:
+        place = fault["loc"]
+        within = any(len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in faults)
+        if not (fault["type"] == "too_short" and within):
+            yield fault
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    if fault["type"] in ("model_type", "dict_type"):
+        return f"has to be an object of names and values, not {fault['input']!r}"
+    if fault["type"] == "too_short":
+        return f"has to have at least {fault['ctx']['min_length']}, and has {fault['ctx']['actual_length']}"
+    text = fault["msg"].removeprefix("Value error, ")
     return text[:1].lower() + text[1:]

@@ -123,5 +123,6 @@ def faults(spec: SearchSpec, settings: MultiFidelitySettings) -> Iterator[Violat
     elif len(ladder_of(spec, settings).levels) == 1:
         yield Violation(
             "fidelity.epochs" if dimension == "epochs" else "fidelity.data_fraction",
-            f"{full:g} leave no room for a lower rung with eta {settings.eta:g}: take more, or a smaller eta",
+            f"{full:g} leaves no room for a lower rung with eta {settings.eta:g}: "
+            "train longer, or set a smaller eta",
         )
