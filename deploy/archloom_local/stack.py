@@ -138,7 +138,8 @@ class LocalStack:
             self.workers[0].wait_until(
                 lambda: health.offers_evaluators(self.server, self.token), 120, "being registered"
             )
-            tell(f"{len(self.workers)} workers for device class {self.settings.device_class}")
+            workers = "1 worker" if len(self.workers) == 1 else f"{len(self.workers)} workers"
+            tell(f"{workers} for device class {self.settings.device_class}")
         binary = find_prometheus() if self.settings.monitor else None
         if binary is not None:
             port = free_port()

@@ -90,9 +90,7 @@ async def open_finale(draft: Draft, store: Store) -> None:
     draft.recover()
     if not draft.front:
         draft.enter(ExperimentPhase.EXPERIMENT_PHASE_DONE)
-        draft.change_state(
-            ExperimentState.EXPERIMENT_STATE_FAILED, "no trial was completed within the constraints"
-        )
+        draft.change_state(ExperimentState.EXPERIMENT_STATE_FAILED, _nothing_found(draft))
         return
     if frame.spec.finalists.count == 0:
         _succeed(draft)
@@ -102,6 +100,15 @@ async def open_finale(draft: Draft, store: Store) -> None:
     todo = [[index, run] for index in range(len(chosen)) for run in range(frame.spec.finalists.seeds)]
     draft.fields["finale"] = {"finalists": finalists, "todo": todo}
     draft.enter(ExperimentPhase.EXPERIMENT_PHASE_FINALISTS)
+
+
+def _nothing_found(draft: Draft) -> str:
+    ended = [
+        f"{count:,} {what}"
+        for name, what in (("failed", "failed"), ("infeasible", "missed a constraint"))
+        if (count := int(draft.counters[name]))
+    ]
+    return f"no trial was completed: {', '.join(ended)}; each says why" if ended else "no trial was completed"
 
 
 async def train_finalists(draft: Draft, store: Store) -> None:
