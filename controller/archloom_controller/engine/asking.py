@@ -179,9 +179,9 @@ class Asking:
         if draft.counters["live"]:
             self._empty = 0
             return True
-        self._empty += 1
         if response.HasField("wait"):
             raise StrategyFailed(_WAITS_FOR_NOTHING)
+        self._empty += 1
         if self._empty > EMPTY_ANSWERS:
             raise StrategyFailed(_FINDS_NOTHING)
         return False

@@ -59,6 +59,12 @@ def wait(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
     return response
 
 
+def nothing(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+    response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+    response.proposals.SetInParent()
+    return response
+
+
 async def test_a_fallback_is_told_what_the_strategy_was_told(replicas: Any) -> None:
     world = await replicas(fallback_seconds=0.2, degraded_pause_seconds=0.2)
     await world.create(trials=12, parallelism=2, fallback="other")
@@ -120,9 +126,7 @@ async def test_a_strategy_that_finds_nothing_now_and_then_is_asked_again(world: 
 
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
         if request.step % 4:
-            response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
-            response.proposals.SetInParent()
-            return response
+            return nothing(request)
         request.count = min(request.count, 1)
         return world.gateway.random(request)
 
@@ -134,12 +138,7 @@ async def test_a_strategy_that_finds_nothing_now_and_then_is_asked_again(world: 
 
 
 async def test_a_strategy_that_never_finds_anything_is_degraded(world: Any) -> None:
-    def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
-        response.proposals.SetInParent()
-        return response
-
-    world.gateway.answer = answer
+    world.gateway.answer = nothing
     await world.create(trials=4, parallelism=2)
     experiment = await world.until(lambda e: e.degraded_reason != "")
     assert "proposed nothing 20 times in a row" in experiment.degraded_reason
@@ -149,11 +148,7 @@ async def test_a_strategy_that_never_finds_anything_is_degraded(world: Any) -> N
 
 async def test_a_fallback_has_as_many_steps_to_find_something(replicas: Any) -> None:
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        if request.step > EMPTY_ANSWERS + 5:
-            return world.gateway.random(request)
-        response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
-        response.proposals.SetInParent()
-        return response
+        return nothing(request) if request.step <= EMPTY_ANSWERS + 5 else world.gateway.random(request)
 
     world = await replicas(fallback_seconds=0.2, degraded_pause_seconds=0.1)
     world.gateway.answer = answer
