@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ class SpecCheck:
                 away = error
                 continue
             strategy = strategy or described
-            faults += found
+            faults += [fault for fault in found if fault not in faults]
         told = {fault.field for fault in broken}
         faults = [*broken, *(fault for fault in faults if fault.field not in told)]
         if away is not None and not faults:
@@ -139,7 +140,7 @@ class SpecCheck:
         if described is None:
             known = suggest(asked.name, self._gateway.names())
             return None, [Violation(f"{field}.name", f"no strategy {asked.name!r} is served{known}")]
-        faults = capabilities(spec, described, field, space)
+        faults = capabilities(spec, described, space)
         if asked.version and asked.version != described.version:
             message = f"version {asked.version!r} is not served; {described.version!r} is"
             faults.append(Violation(f"{field}.version", message))
@@ -147,8 +148,10 @@ class SpecCheck:
             return described, faults
         try:
             search = search_spec(spec, asked, space)
+            told_already = {fault.field for fault in faults}
             told = await self._gateway.validate(asked.name, search)
-            faults += [Violation(f"{field}.{each.field}", each.message) for each in told]
+            found = [Violation(spec_path(each.field, field), each.message) for each in told]
+            faults += [fault for fault in found if fault.field not in told_already]
         except StrategyUnreachable:
             if not faults:
                 raise
@@ -243,24 +246,39 @@ def resolve_space(spec: experiment_pb2.ExperimentSpec) -> tuple[Space | None, li
 
 
 def capabilities(
-    spec: experiment_pb2.ExperimentSpec,
-    described: strategy_pb2.StrategyDescription,
-    field: str,
-    space: Space | None,
+    spec: experiment_pb2.ExperimentSpec, described: strategy_pb2.StrategyDescription, space: Space | None
 ) -> list[Violation]:
     """What the spec asks for and the strategy cannot do."""
-    able, where, faults = described.capabilities, f"{field}.name", []
+    able, faults = described.capabilities, []
     if able.max_objectives and len(spec.objectives) > able.max_objectives:
-        message = f"strategy {described.name!r} takes at most {able.max_objectives} objectives"
-        faults.append(Violation(where, f"{message}, the spec has {len(spec.objectives)}"))
+        limit = "one objective" if able.max_objectives == 1 else f"{able.max_objectives} objectives"
+        message = f"strategy {described.name!r} takes at most {limit}, the spec has {len(spec.objectives)}"
+        faults.append(Violation("objectives", message))
     if spec.constraints and not able.constraints:
         message = f"strategy {described.name!r} takes no constraints, the spec has some"
-        faults.append(Violation(where, message))
+        faults.append(Violation("constraints", message))
     if able.discrete_only and space is not None and space.continuous:
         decision = space.continuous[0]
         message = f"strategy {described.name!r} needs discrete decisions; {decision!r} is not"
-        faults.append(Violation(where, message))
+        faults.append(Violation("space", message))
     return faults
+
+
+def spec_path(path: str, field: str) -> str:
+    """Where the experiment's spec has what a strategy's own check names.
+
+    ``path`` is within a SearchSpec or within the experiment's spec; ``field`` is where that names the
+    strategy: "strategy" or "fallback".
+    """
+    path = path.removeprefix("strategy.")
+    if path in ("", "strategy"):
+        return field
+    if path in ("trials", "proxy_trials"):
+        return f"budget.{path}"
+    if path.startswith("space."):
+        return f"space.{path}"
+    known = re.split(r"[.\[]", path)[0] in experiment_pb2.ExperimentSpec.DESCRIPTOR.fields_by_name
+    return path if known else f"{field}.{path}"
 
 
 def search_spec(

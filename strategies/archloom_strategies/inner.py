@@ -147,8 +147,9 @@ def faults(inner: Inner, spec: SearchSpec, path: str = "settings.inner") -> Iter
     except Exception as error:
         raise _failure(inner.name, "check", error) from error
     for fault in found:
-        inside = fault.field == "settings" or fault.field.startswith(("settings.", "settings["))
-        yield Violation(f"{path}.{fault.field}" if inside else fault.field, fault.message)
+        name = fault.field.removeprefix("strategy.")
+        inside = name == "name" or name == "settings" or name.startswith(("settings.", "settings["))
+        yield Violation(f"{path}.{name}" if inside else fault.field, fault.message)
 
 
 def ask(

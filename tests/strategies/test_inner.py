@@ -54,6 +54,9 @@ class Listener(Strategy[Settings, State]):
     def check(self, spec, settings):
         if settings.limit > 9:
             yield Violation("settings.limit", "at most 9")
+        if settings.fails == "check":
+            yield Violation("strategy.name", "needs what is not installed")
+            yield Violation("fidelity.epochs", "too few")
 
     def propose(self, request):
         if request.settings.fails == "raise":
@@ -228,6 +231,11 @@ def test_faults_have_the_path_of_the_inner(
     (fault,) = _refusal(spec_of(), settings_of(name, **settings))
     assert fault.field == field
     assert message in fault.message
+
+
+def test_what_the_inner_finds_beside_its_settings_keeps_its_place_in_the_spec() -> None:
+    found = _refusal(spec_of(), settings_of("listener", fails="check"))
+    assert [fault.field for fault in found] == ["settings.inner.name", "fidelity.epochs"]
 
 
 def test_a_bare_name_is_told_how_to_write_it() -> None:

@@ -89,6 +89,9 @@ class Strategy(ABC, Generic[SettingsT, StateT]):
     def check(self, spec: SearchSpec, settings: SettingsT) -> Iterable[Violation]:
         """Faults of a search that this strategy cannot run, beyond settings and capabilities, which are
         checked already.
+
+        Each names its field: ``settings.NAME`` for a setting, else the path in the experiment's spec, as
+        ``fidelity.epochs``.
         """
         return ()
 

@@ -60,6 +60,8 @@ class Gateway:
         self.asks_history = False
         self.histories: list[list[strategy_pb2.Observation]] = []
         self.capabilities = strategy_pb2.StrategyCapabilities(constraints=True)
+        #: What its own check finds in any search.
+        self.faults: list[Violation] = []
 
     def names(self) -> list[str]:
         return ["other", "random"]
@@ -76,7 +78,7 @@ class Gateway:
 
     async def validate(self, name: str, spec: strategy_pb2.SearchSpec) -> list[Violation]:
         bad = [key for key in spec.settings if key != "good"]
-        return [Violation(f"settings.{key}", "is no setting") for key in bad]
+        return [*(Violation(f"settings.{key}", "is no setting") for key in bad), *self.faults]
 
     async def propose(
         self, name: str, request: strategy_pb2.ProposeRequest, context: ProposeContext

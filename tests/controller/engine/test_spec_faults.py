@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from archloom.errors import InvalidInput
+from archloom.errors import InvalidInput, Violation
 from archloom.v1 import experiment_pb2
 
 
@@ -111,6 +111,40 @@ async def test_what_the_strategy_cannot_do_is_said_at_creation(world: Any) -> No
     spec = world.spec(kind="train", most_parameters=10.0)
     spec.objectives.add(metric="val_loss", goal=2)
     request = experiment_pb2.ValidateExperimentRequest(parent="projects/p", spec=spec)
-    told = [v.description for v in (await world.experiments.ValidateExperiment(request, None)).violations]
-    assert any("at most 1 objectives" in text for text in told)
-    assert any("takes no constraints" in text for text in told)
+    # A strategy's own check finds that, too, and the user need not read it twice.
+    world.gateway.faults = [Violation("objectives", "'random' takes one"), Violation("constraints", "none")]
+    told = [
+        (v.field, v.description)
+        for v in (await world.experiments.ValidateExperiment(request, None)).violations
+    ]
+    assert told == [
+        ("objectives", "strategy 'random' takes at most one objective, the spec has 2"),
+        ("constraints", "strategy 'random' takes no constraints, the spec has some"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "field"),
+    [
+        ("settings.eta", "{}.settings.eta"),
+        ("settings", "{}.settings"),
+        ("fidelity.epochs", "fidelity.epochs"),
+        ("objectives[0].metric", "objectives[0].metric"),
+        ("space", "space"),
+        ("space.body", "space.space.body"),
+        ("trials", "budget.trials"),
+        ("budget.trials", "budget.trials"),
+        ("strategy.name", "{}.name"),
+        ("eta", "{}.eta"),
+        ("", "{}"),
+    ],
+)
+async def test_what_a_strategys_own_check_finds_has_its_place_in_the_spec(
+    world: Any, named: str, field: str
+) -> None:
+    world.gateway.faults = [Violation(named, "does not fit")]
+    spec = world.spec(kind="train", fallback="other")
+    request = experiment_pb2.ValidateExperimentRequest(parent="projects/p", spec=spec)
+    told = (await world.experiments.ValidateExperiment(request, None)).violations
+    places = {field.format(owner) for owner in ("strategy", "fallback")}
+    assert sorted(each.field for each in told) == sorted(places)
