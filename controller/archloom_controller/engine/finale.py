@@ -103,6 +103,8 @@ async def open_finale(draft: Draft, store: Store) -> None:
 
 
 def _nothing_found(draft: Draft) -> str:
+    if draft.counters["completed"]:
+        return "no trial of the search was completed at the full fidelity"
     ended = [
         f"{count:,} {what}"
         for name, what in (("failed", "failed"), ("infeasible", "missed a constraint"))

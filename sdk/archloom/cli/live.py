@@ -80,7 +80,8 @@ class LiveView:
         progress = self.progress
         done = progress.finished("search", "control", "user")
         row = Table.grid(padding=(0, 2))
-        words = f"{done} of {progress.trials} trials, {self.counts.leased} running"
+        lower = f" ({progress.lower} below the full fidelity)" if progress.lower else ""
+        words = f"{done} of {progress.trials} trials{lower}, {self.counts.leased} running"
         for word in ("failed", "infeasible"):
             if progress.count(word):
                 words += f", {progress.count(word)} {word}"
@@ -101,7 +102,8 @@ class LiveView:
                 line.append(f"{title} {number(best.metrics[objective.metric])}", style="bold")
                 line.append(f" (trial {best.number})   ", style="dim")
         if not self.progress.best:
-            line.append("nothing yet", style="dim")
+            lower = self.progress.lower
+            line.append("no trial has reached the full fidelity yet" if lower else "nothing yet", style="dim")
         return line
 
     def _front(self) -> RenderableType:

@@ -17,7 +17,10 @@ _ENDINGS = {
 
 @dataclass
 class Progress:
-    """Counts, the best of the strategy and of its controls, and the front, from the events alone."""
+    """Counts, the best of the strategy and of its controls, and the front, from the events alone.
+
+    Best and front are of trials of the full fidelity: what was trained less does not compare with them.
+    """
 
     experiment: Experiment
     objectives: tuple[Objective, ...]
@@ -28,6 +31,8 @@ class Progress:
     front: list[Trial] = field(default_factory=list)
     #: Proxy trials that have ended. They are many and train nothing: none is told by itself.
     scored: int = 0
+    #: Trials of the search that have ended at less than the full fidelity.
+    lower: int = 0
 
     @classmethod
     def of(cls, experiment: Experiment) -> Progress:
@@ -36,7 +41,8 @@ class Progress:
     def take(self, update: WatchUpdate) -> list[str]:
         """Takes in one update and answers a line for each thing worth telling."""
         if update.reset:
-            self.created, self.ended, self.best, self.front, self.scored = {}, {}, {}, [], 0
+            self.created, self.ended, self.best, self.front = {}, {}, {}, []
+            self.scored = self.lower = 0
         before = self.experiment
         if update.experiment is not None:
             self.experiment = update.experiment
@@ -66,14 +72,19 @@ class Progress:
 
     def _ending(self, trial: Trial, word: str, message: str) -> str:
         line = f"{trial.role} trial {trial.number} {word}"
+        searched = trial.role in ("search", "control", "user")
+        full = trial.fidelity == self.experiment.full_fidelity
+        if searched and not full:
+            line += f" at {trial.fidelity}"
+            self.lower += 1
         if word == "finished":
             shown = [each.metric for each in self.objectives if each.metric in trial.metrics]
             shown = shown or list(trial.metrics)[:3]
             line += ": " + ", ".join(f"{name} {trial.metrics[name]:.5g}" for name in shown)
-            if trial.role in ("search", "control", "user") and self._better(trial):
+            if searched and full and self._better(trial):
                 self.best[trial.role] = trial
                 line += f"  (best {'control' if trial.role == 'control' else 'so far'})"
-            if trial.role in ("search", "user", "control"):
+            if searched and full and not trial.reported:
                 self._join_front(trial)
         elif trial.failure is not None:
             line += f": {trial.failure.reason.replace('_', ' ')}. {trial.failure.message}".rstrip(". ")
@@ -96,7 +107,7 @@ class Progress:
         point = self._point(trial)
         if point is None:
             return
-        rivals = [(each, self._point(each)) for each in self.front if each.fidelity == trial.fidelity]
+        rivals = [(each, self._point(each)) for each in self.front]
         if any(other is not None and _dominates(other, point) for _, other in rivals):
             return
         beaten = {each.number for each, other in rivals if other is not None and _dominates(point, other)}

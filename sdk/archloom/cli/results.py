@@ -22,14 +22,14 @@ replay = new_app("Ask the strategy every stored step again and compare the answe
 
 @front.command()
 def show_front(experiment: ExperimentArgument, as_json: AsJson = False) -> None:
-    """Trials that no other trial of the same fidelity dominates, best first."""
+    """Trials of the full fidelity that no other dominates, best first."""
     with Client() as client:
         trials = client.experiments.front(experiment)
         if as_json:
             print_json_list(trials)
             return
-        objectives = [each.metric for each in client.experiments.get(experiment).spec.objectives]
-    print_trials(trials, objectives, "The front is empty: no trial has completed yet.")
+        owner = client.experiments.get(experiment)
+    print_trials(trials, owner, "The front is empty: no trial has completed at the full fidelity yet.")
 
 
 class Format(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated
@@ -11,7 +11,7 @@ import typer
 
 from archloom.cli.output import AsJson, number, print_json, print_json_list, print_table
 from archloom.cli.running import new_app
-from archloom.client import Client, Trial
+from archloom.client import Client, Experiment, Trial
 
 app = new_app("Trials: one architecture at one fidelity each.")
 ExperimentArgument = Annotated[
@@ -50,7 +50,7 @@ def list_trials(
     state: Annotated[list[State] | None, typer.Option(help="Only this state; may be repeated.")] = None,
     role: Annotated[list[Role] | None, typer.Option(help="Only this role; may be repeated.")] = None,
     order: Annotated[
-        Order, typer.Option(help="best: completed trials, by the first objective.")
+        Order, typer.Option(help="best: completed trials of the full fidelity, by the first objective.")
     ] = Order.NUMBER,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: AsJson = False,
@@ -62,8 +62,7 @@ def list_trials(
         if as_json:
             print_json_list(found)
             return
-        objectives = [each.metric for each in client.experiments.get(experiment).spec.objectives]
-        print_trials(found, objectives, "There are no such trials.")
+        print_trials(list(found), client.experiments.get(experiment), "There are no such trials.")
 
 
 @app.command("get")
@@ -87,7 +86,7 @@ def get_trial(
         ("seed", trial.seed),
         ("proxies", ", ".join(trial.fidelity.proxies))
         if trial.fidelity.proxies
-        else ("epochs", trial.fidelity.epochs),
+        else ("fidelity", trial.fidelity),
         ("device seconds", number(trial.device_seconds)),
     ]
     if trial.failure is not None:
@@ -105,18 +104,23 @@ def get_trial(
         print_table(("PROGRESS#", *(f"{name.upper()}#" for name in names)), points, "")
 
 
-def print_trials(trials: Iterable[Trial], metrics: Sequence[str], empty: str) -> None:
-    """A line a trial, with the metrics that matter; parameters always."""
+def print_trials(trials: Sequence[Trial], experiment: Experiment, empty: str) -> None:
+    """A line a trial, with the objectives; parameters always, the fidelity where one is not the full."""
+    metrics = [each.metric for each in experiment.spec.objectives]
     shown = [*metrics, *(["parameters"] if "parameters" not in metrics else [])]
+    full = experiment.full_fidelity
+    several = any(each.fidelity != full and not each.fidelity.proxies for each in trials)
     rows = (
         (
             each.number,
             f"{each.role} (proxy)" if each.fidelity.proxies else each.role,
             each.state if each.failure is None else f"{each.state} ({each.failure.reason})",
+            *([each.fidelity] if several else []),
             *(number(each.metrics.get(name)) for name in shown),
             number(each.device_seconds),
         )
         for each in trials
     )
-    columns = ("TRIAL#", "ROLE", "STATE", *(f"{name.upper()}#" for name in shown), "SECONDS#")
+    fidelity = ["FIDELITY"] if several else []
+    columns = ("TRIAL#", "ROLE", "STATE", *fidelity, *(f"{name.upper()}#" for name in shown), "SECONDS#")
     print_table(columns, rows, empty)

@@ -117,7 +117,7 @@ class Experiments:
         return watch(self._connection, self._stub, self.full_name(name), resume_token, patience_seconds)
 
     def front(self, name: str) -> tuple[Trial, ...]:
-        """Trials that no other of the same fidelity dominates, best first by the first objective."""
+        """Trials of the full fidelity that no other dominates, best first by the first objective."""
         request = pb.GetFrontRequest(name=self.full_name(name))
         return tuple(map(Trial.from_proto, self._connection.call(self._stub.GetFront, request).trials))
 

@@ -70,6 +70,19 @@ class Fidelity:
     def from_proto(cls, message: common_pb2.Fidelity) -> Fidelity:
         return cls(message.epochs, message.data_fraction, message.resolution_fraction, tuple(message.proxies))
 
+    def __str__(self) -> str:
+        """In words: "3 epochs, 25% of the data"; "full" where nothing is said."""
+        if self.proxies:
+            return "no training"
+        parts = []
+        if self.epochs:
+            parts.append("1 epoch" if self.epochs == 1 else f"{self.epochs} epochs")
+        if self.data_fraction:
+            parts.append(f"{100 * self.data_fraction:g}% of the data")
+        if self.resolution_fraction:
+            parts.append(f"{100 * self.resolution_fraction:g}% of the resolution")
+        return ", ".join(parts) or "full"
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -224,6 +237,11 @@ class Experiment:
         from archloom.spec import ExperimentSpec
 
         return ExperimentSpec.from_proto(self._spec)
+
+    @property
+    def full_fidelity(self) -> Fidelity:
+        """Of the trials that compare with each other and can become finalists; others are on the way there."""
+        return Fidelity.from_proto(self._spec.fidelity)
 
     @property
     def ended(self) -> bool:

@@ -44,7 +44,7 @@ def best_so_far(outcome: Outcome) -> Markup | None:
 
 
 def front(outcome: Outcome) -> Markup | None:
-    """All completed trials over the first two objectives, the front among them ringed.
+    """All completed trials of the full fidelity over the first two objectives, the front among them ringed.
 
     With one objective the second axis is the number of parameters, when it was measured.
     """
@@ -55,7 +55,7 @@ def front(outcome: Outcome) -> Markup | None:
     done = [
         each
         for each in outcome.trials
-        if each.state == "completed" and {first, second} <= each.metrics.keys()
+        if each.state == "completed" and outcome.is_full(each) and {first, second} <= each.metrics.keys()
     ]
     if len(done) < 2:
         return None

@@ -35,8 +35,18 @@ class Outcome:
                 return finalist
         return None
 
+    @property
+    def lower(self) -> int:
+        """Trials that ended at less than the full fidelity."""
+        return sum(each.ended and not self.is_full(each) for each in self.trials)
+
+    def is_full(self, trial: Trial) -> bool:
+        return trial.fidelity == self.experiment.full_fidelity
+
     def best_so_far(self, role: str) -> list[tuple[int, float]]:
-        """After each ended trial of the role, by number: how many, and the best value yet."""
+        """After each ended trial of the role, by number: how many, and the best value yet. What has less than
+        the full fidelity counts as a trial, its value does not.
+        """
         objective = self.objectives[0]
         points: list[tuple[int, float]] = []
         best: float | None = None
@@ -45,7 +55,8 @@ class Outcome:
             if trial.role != role or not trial.ended:
                 continue
             count += 1
-            value = trial.metrics.get(objective.metric) if trial.state == "completed" else None
+            counts = trial.state == "completed" and self.is_full(trial)
+            value = trial.metrics.get(objective.metric) if counts else None
             if value is not None and (best is None or (value > best) == (objective.goal == "maximize")):
                 best = value
             if best is not None:

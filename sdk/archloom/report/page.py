@@ -38,6 +38,7 @@ def _context(outcome: Outcome) -> dict[str, Any]:
         "report": report,
         "objectives": outcome.objectives,
         "first": outcome.objectives[0],
+        "lower": outcome.lower,
         "front_metrics": outcome.front_metrics,
         "winner": winner,
         "winner_data": architecture_data(winner.architecture) if winner is not None else {},

@@ -94,6 +94,23 @@ async def test_what_an_attempt_of_a_promotion_saved_is_gone_on_from(world: Any) 
     assert (again[0].attempt, again[0].checkpoint.name) == (2, further)
 
 
+async def test_a_search_that_never_reached_the_full_fidelity_says_so(world: Any) -> None:
+    climb(world)
+    await create(world)
+    await complete(world, await world.lease(wait=5))
+    promoted = await world.lease(wait=5)
+    world.gateway.answer = exhausted
+    await world.fail(promoted, common_pb2.FAILURE_REASON_CANNOT_BUILD)
+    experiment = await world.until(lambda e: e.state == experiment_pb2.EXPERIMENT_STATE_FAILED)
+    assert experiment.state_reason == "no trial of the search was completed at the full fidelity"
+
+
+def exhausted(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
+    response = strategy_pb2.ProposeResponse(experiment=request.experiment, step=request.step)
+    response.exhausted.reason = "there is no more"
+    return response
+
+
 async def test_a_refusal_is_told_with_its_fidelity(world: Any) -> None:
     """Without a checkpoint there is nothing to go on from: that is said of the rung that was asked for."""
     climb(world)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -220,6 +221,27 @@ def test_every_listing_reads_and_parses(
     assert len(capfd.readouterr().out.splitlines()) == count + 1
     assert main([*arguments, "--json"]) == 0
     assert len(json.loads(capfd.readouterr().out)) == count
+
+
+def test_trials_are_listed_with_their_fidelity_where_there_are_several(
+    fake: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trials", "list", "sample"]) == 0
+    assert "FIDELITY" not in capfd.readouterr().out
+    fake.experiment.spec.fidelity.epochs = 27
+    fake.trials[0].fidelity.epochs = 1
+    fake.trials[1].fidelity.data_fraction = 0.25
+    for each in fake.trials[2:]:
+        each.fidelity.epochs = 27
+    assert main(["trials", "list", "sample"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert "FIDELITY" in lines[0]
+    for line, told in zip(lines[1:4], ("1 epoch ", "25% of the data ", "27 epochs "), strict=True):
+        assert told in line
+    fake.trials[0].fidelity.Clear()
+    fake.trials[0].fidelity.data_fraction = 0.5
+    assert main(["trials", "get", "sample", "1"]) == 0
+    assert re.search(r"fidelity +50% of the data\n", capfd.readouterr().out)
 
 
 def test_one_of_each_reads_and_parses(capfd: pytest.CaptureFixture[str]) -> None:

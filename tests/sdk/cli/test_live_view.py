@@ -37,6 +37,12 @@ def measured(trial: Trial, accuracy: float, parameters: float) -> Trial:
     return replace(trial, metrics={"val_accuracy": accuracy, "parameters": parameters})
 
 
+def drawn(progress: Progress) -> str:
+    file = io.StringIO()
+    Console(file=file, width=100).print(LiveView(progress).render())
+    return file.getvalue()
+
+
 def test_the_best_of_each_side_and_the_front_follow_the_events(
     progress: Progress, trials: list[Trial]
 ) -> None:
@@ -57,10 +63,26 @@ def test_the_best_of_each_side_and_the_front_follow_the_events(
     assert [each.number for each in progress.front] == [6]
 
 
-def test_fidelities_never_share_a_front(progress: Progress, trials: list[Trial]) -> None:
-    short = replace(measured(trials[0], 0.5, 10), fidelity=replace(trials[0].fidelity, epochs=1))
-    progress.take(ended(short, measured(trials[1], 0.9, 5)))
-    assert len(progress.front) == 2
+def test_a_lower_fidelity_is_told_and_is_neither_best_nor_on_the_front(
+    progress: Progress, trials: list[Trial]
+) -> None:
+    short = replace(measured(trials[0], 0.99, 10), fidelity=replace(trials[0].fidelity, epochs=3))
+    (line,) = progress.take(ended(short))
+    assert line == "search trial 1 finished at 3 epochs: val_accuracy 0.99, parameters 10"
+    text = drawn(progress)
+    assert "1 of 16 trials (1 below the full fidelity), 0 running" in text
+    assert "best val_accuracy: no trial has reached the full fidelity yet" in text
+    assert "front: empty" in text
+    (line,) = progress.take(ended(measured(trials[1], 0.9, 50)))
+    assert line == "search trial 2 finished: val_accuracy 0.9, parameters 50  (best so far)"
+    assert progress.best["search"].number == 2
+    assert [each.number for each in progress.front] == [2]
+
+
+def test_what_a_user_reports_is_not_on_the_front(progress: Progress, trials: list[Trial]) -> None:
+    progress.take(ended(replace(measured(trials[0], 0.99, 10), role="user", reported=True)))
+    assert progress.best["user"].number == 1
+    assert progress.front == []
 
 
 def test_infeasible_and_failed_trials_are_counted_but_never_best(
@@ -82,10 +104,7 @@ def test_a_reset_forgets(progress: Progress, trials: list[Trial]) -> None:
 
 def test_the_panel_shows_phase_counts_best_and_front(progress: Progress, trials: list[Trial]) -> None:
     progress.take(ended(measured(trials[0], 0.9, 1234), trials[4]))
-    view = LiveView(progress)
-    console = Console(file=io.StringIO(), width=100)
-    console.print(view.render())
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = drawn(progress)
     assert "phase done" in text
     assert "2 of 16 trials, 0 running, 1 failed" in text
     assert "strategy 0.9 (trial 1)" in text

@@ -100,6 +100,24 @@ def test_best_so_far_counts_every_ended_trial_and_never_falls(outcome: Outcome) 
     assert len(outcome.best_so_far("control")) == 4
 
 
+def test_a_lower_fidelity_counts_as_a_trial_and_its_value_does_not(outcome: Outcome) -> None:
+    assert "less than the full fidelity" not in render_page(outcome)
+    first, *others = outcome.trials
+    lower = replace(
+        first,
+        fidelity=replace(first.fidelity, epochs=1),
+        metrics={"val_accuracy": 0.999, "parameters": 1_234_567.0},
+    )
+    mixed = replace(outcome, trials=[lower, *others])
+    points = mixed.best_so_far("search")
+    assert [count for count, _ in points] == list(range(2, 13))
+    assert max(value for _, value in points) < 0.999
+    page = render_page(mixed)
+    assert "Of the trials, 1 had less than the full fidelity" in page
+    assert "0.999" not in str(figures.front(mixed))
+    assert "0.999" not in str(figures.best_so_far(mixed))
+
+
 def test_figures_without_data_are_left_out(outcome: Outcome) -> None:
     empty = replace(outcome, trials=[], report=replace(outcome.report, finalists=()))
     assert figures.best_so_far(empty) is None
