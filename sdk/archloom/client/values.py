@@ -240,7 +240,7 @@ class Experiment:
 
     @property
     def full_fidelity(self) -> Fidelity:
-        """Of the trials that compare with each other and can become finalists; others are on the way there."""
+        """Of the trials that compare with each other and can become finalists."""
         return Fidelity.from_proto(self._spec.fidelity)
 
     @property

@@ -241,7 +241,7 @@ def test_trials_are_listed_with_their_fidelity_where_there_are_several(
     fake.trials[0].fidelity.Clear()
     fake.trials[0].fidelity.data_fraction = 0.5
     assert main(["trials", "get", "sample", "1"]) == 0
-    assert re.search(r"fidelity +50% of the data\n", capfd.readouterr().out)
+    assert re.search(r"fidelity +50% of the data", capfd.readouterr().out)
 
 
 def test_one_of_each_reads_and_parses(capfd: pytest.CaptureFixture[str]) -> None:
