@@ -13,7 +13,7 @@ from archloom.testing import StrategyContract
 from archloom.testing.rehearsal import Rehearsal, network_of, rehearse
 from archloom.testing.session import Session
 from archloom.v1 import strategy_pb2
-from archloom_strategies.grid import Grid, Numbers, number_of
+from archloom_strategies.grid import Grid
 
 FLOATS = """
 input: {x: {kind: image, shape: [3, 8, 8]}}
@@ -44,7 +44,7 @@ def search(space: Space, trials: int, parallel: int = 8, seed: int = 0, **settin
     return rehearse(session, spec, trials=trials, parallel=parallel)
 
 
-@pytest.mark.parametrize("order", ["enumeration", "spread", "shuffled"])
+@pytest.mark.parametrize("order", ["enumeration", "even"])
 def test_each_member_comes_once_and_then_it_ends(order: str) -> None:
     """All 180 architectures of a space whose members are networks of their own."""
     space = Space.from_yaml(
@@ -59,17 +59,6 @@ def test_each_member_comes_once_and_then_it_ends(order: str) -> None:
     assert len(result.proposed) == 180
     assert result.exhausted == "every member of the grid was proposed"
     assert (result.proposed == list(space.enumerate())) == (order == "enumeration")
-
-
-def test_a_prefix_of_the_spread_cuts_every_decision_evenly() -> None:
-    """Of 125 cells of 15,625, each of the six edges has each of its five operations about 25 times."""
-    space = load_preset("nasbench201")
-    numbers = Numbers(space, 5)
-    cells = [numbers.at(number_of("spread", 12345, place, numbers.count)) for place in range(125)]
-    for path in (info.path for info in space.decisions()):
-        counts = Counter(cell[path] for cell in cells if cell is not None)
-        assert len(counts) == 5
-        assert max(counts.values()) - min(counts.values()) <= 10
 
 
 def test_what_makes_a_known_network_is_left_out() -> None:
@@ -106,17 +95,15 @@ def test_constraints_over_floats_are_kept() -> None:
     assert sorted(each["rate"] for each in search(space, 100, points=3).proposed) == [0.25, 0.5]
 
 
-def test_a_space_far_beyond_the_budget_is_spread_or_shuffled_never_enumerated() -> None:
+def test_a_space_far_beyond_the_budget_is_never_enumerated() -> None:
     space = load_preset("darts")
     spec = spec_of(space, 50)
     with pytest.raises(InvalidInput) as refusal:
         Session(StrategyRuntime(Grid()), spec, {"order": "enumeration"}).check()
     (fault,) = refusal.value.violations
     assert fault.field == "settings.order"
-    assert "take spread or shuffled" in fault.message
-    for order in ("spread", "shuffled"):
-        result = search(space, 8, order=order)
-        assert len({each.key for each in result.trials}) == 8
+    assert "take even" in fault.message
+    assert len({each.key for each in search(space, 8).trials}) == 8
 
 
 def test_a_space_beyond_what_a_float_holds_is_refused_like_any_other() -> None:

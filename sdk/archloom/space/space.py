@@ -240,6 +240,12 @@ class Space:
             Violation(f"constraints[{number}]", message) for number, message in enumerate(broken) if message
         ]
 
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether ``check`` finds nothing wrong, often without the network; the decisions are those of this
+        space.
+        """
+        return self._fitting.holds(architecture.decisions)
+
     def require(self, architecture: Architecture) -> None:
         """Raises SpaceError where the architecture's decisions are not those of this space."""
         if faults := self._undecided(architecture.decisions):

@@ -120,11 +120,11 @@ class Whole(Tree):
     @cached_property
     def count(self) -> int:  # type: ignore[override]
         """Raises TooManySets."""
-        return sum(number * self._weight(reached) for reached, number in self._profile(self.tree).items())
+        return sum(number * self.weight(reached) for reached, number in self.profile(self.tree).items())
 
     def at(self, index: int, rng: Random | None, out: Decisions) -> None:
-        for reached, number in self._profile(self.tree).items():
-            weight = self._weight(reached)
+        for reached, number in self.profile(self.tree).items():
+            weight = self.weight(reached)
             if index < number * weight:
                 own, rest = divmod(index, weight)
                 self._pick(self.tree, reached, own, rng, out)
@@ -136,7 +136,7 @@ class Whole(Tree):
     # ------------------------------------------------------------- profiles
 
     @cached_property
-    def _shared(self) -> tuple[Shared, ...]:
+    def parts(self) -> tuple[Shared, ...]:
         """All shared trees, those that reach others before these."""
         order: list[Shared] = []
         _visit(self.tree, set(), order)
@@ -144,7 +144,7 @@ class Whole(Tree):
 
     @cached_property
     def _numbers(self) -> Mapping[int, int]:
-        return {id(shared): number for number, shared in enumerate(self._shared)}
+        return {id(shared): number for number, shared in enumerate(self.parts)}
 
     @cached_property
     def _profiles(self) -> dict[int, Profile]:
@@ -158,7 +158,8 @@ class Whole(Tree):
     def _weights(self) -> dict[Reached, int]:
         return {(): 1}
 
-    def _profile(self, tree: Tree) -> Profile:
+    def profile(self, tree: Tree) -> Profile:
+        """Of this tree or one below it."""
         found = self._profiles.get(id(tree))
         if found is None:
             found = self._profiles[id(tree)] = self._new_profile(tree)
@@ -171,33 +172,35 @@ class Whole(Tree):
             case All():
                 prefixes: list[Profile] = [{(): 1}]
                 for child in tree.children:
-                    prefixes.append(_product(prefixes[-1], self._profile(child)))
+                    prefixes.append(product(prefixes[-1], self.profile(child)))
+                    if len(prefixes[-1]) > MAX_SETS:
+                        raise TooManySets
                 self._prefixes[id(tree)] = prefixes
                 return prefixes[-1]
             case Branch():
                 total: Profile = {}
                 for option in tree.options:
-                    for reached, number in self._profile(option).items():
+                    for reached, number in self.profile(option).items():
                         total[reached] = total.get(reached, 0) + number
                 return total
         return {(): tree.count}
 
-    def _weight(self, reached: Reached) -> int:
+    def weight(self, reached: Reached) -> int:
         """Assignments of these shared trees and of those that they reach."""
         if reached not in self._weights:
-            profile = self._profile(self._shared[reached[0]].tree)
+            profile = self.profile(self.parts[reached[0]].tree)
             self._weights[reached] = sum(
-                number * self._weight(_union(reached[1:], more)) for more, number in profile.items()
+                number * self.weight(union(reached[1:], more)) for more, number in profile.items()
             )
         return self._weights[reached]
 
     def _pick_shared(self, reached: Reached, index: int, rng: Random | None, out: Decisions) -> None:
         if not reached:
             return
-        tree = self._shared[reached[0]].tree
-        for more, number in self._profile(tree).items():
-            rest = _union(reached[1:], more)
-            weight = self._weight(rest)
+        tree = self.parts[reached[0]].tree
+        for more, number in self.profile(tree).items():
+            rest = union(reached[1:], more)
+            weight = self.weight(rest)
             if index < number * weight:
                 own, index = divmod(index, weight)
                 self._pick(tree, more, own, rng, out)
@@ -214,7 +217,7 @@ class Whole(Tree):
                 self._pick_all(tree, reached, index, rng, out)
             case Branch():
                 for number, option in enumerate(tree.options):
-                    count = self._profile(option).get(reached, 0)
+                    count = self.profile(option).get(reached, 0)
                     if index < count:
                         out[tree.path] = tree.domain.at(number)
                         self._pick(option, reached, index, rng, out)
@@ -224,15 +227,15 @@ class Whole(Tree):
                 tree.at(index, rng, out)
 
     def _pick_all(self, tree: All, reached: Reached, index: int, rng: Random | None, out: Decisions) -> None:
-        self._profile(tree)
+        self.profile(tree)
         prefixes = self._prefixes[id(tree)]
         chosen: list[tuple[Tree, Reached, int]] = []
         for place in range(len(tree.children) - 1, -1, -1):
             child = tree.children[place]
-            for pair, count in _pairs(prefixes[place], self._profile(child), reached):
+            for pair, count in _pairs(prefixes[place], self.profile(child), reached):
                 if index < count:
                     reached, more = pair
-                    index, number = divmod(index, self._profile(child)[more])
+                    index, number = divmod(index, self.profile(child)[more])
                     chosen.append((child, more, number))
                     break
                 index -= count
@@ -243,22 +246,21 @@ class Whole(Tree):
 def _pairs(left: Profile, right: Profile, reached: Reached) -> Iterator[tuple[tuple[Reached, Reached], int]]:
     for one, number in left.items():
         for other, more in right.items():
-            if _union(one, other) == reached:
+            if union(one, other) == reached:
                 yield (one, other), number * more
 
 
-def _product(left: Profile, right: Profile) -> Profile:
+def product(left: Profile, right: Profile) -> Profile:
+    """The profile of two trees together."""
     total: Profile = {}
     for one, number in left.items():
         for other, more in right.items():
-            both = _union(one, other)
+            both = union(one, other)
             total[both] = total.get(both, 0) + number * more
-    if len(total) > MAX_SETS:
-        raise TooManySets
     return total
 
 
-def _union(one: Reached, other: Reached) -> Reached:
+def union(one: Reached, other: Reached) -> Reached:
     return tuple(sorted({*one, *other})) if one and other else one or other
 
 

@@ -1,0 +1,3 @@
+from archloom_strategies.grid.strategy import Grid
+
+__all__ = ["Grid"]
