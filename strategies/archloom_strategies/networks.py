@@ -6,7 +6,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from archloom.space import Architecture, Graph, Space
+from archloom.space import Architecture, Space
 from archloom.strategy import ProposeRequest
 
 #: Names that a process keeps for a space, some 200 bytes each.
@@ -36,15 +36,28 @@ class Networks:
         self._space = space
         self._kept: dict[str, str] = {}
 
-    def name(self, architecture: Architecture, graph: Graph | None = None) -> str:
-        """``graph`` is the architecture's, where it was built already."""
+    def name(self, architecture: Architecture, made: str | None = None) -> str:
+        """``made`` is the hash of the architecture's network, where it is known."""
         key = architecture.key
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= KEPT:
                 self._kept = {}
-            graph = graph or self._space.graph(architecture)
-            recipe = repr(sorted(self._space.recipe(architecture).items()))
-            about = f"/{sha256(recipe.encode()).hexdigest()[:16]}" if recipe != "[]" else ""
-            found = self._kept[key] = graph.hash + about
+            body = self.body(architecture)
+            made = made or self._kept.get(body) or self._space.graph(architecture).hash
+            self._kept[body] = made
+            found = self._kept[key] = made + self._recipe(architecture)
         return found
+
+    def body(self, architecture: Architecture) -> str:
+        """The key of the decisions that make the network: all but the recipe's."""
+        if not self._space.tree.recipe:
+            return architecture.key
+        decided = architecture.decisions.items()
+        return Architecture({path: value for path, value in decided if not path.startswith("recipe.")}).key
+
+    def _recipe(self, architecture: Architecture) -> str:
+        if not self._space.tree.recipe:
+            return ""
+        recipe = repr(sorted(self._space.recipe(architecture).items()))
+        return f"/{sha256(recipe.encode()).hexdigest()[:16]}"

@@ -5,9 +5,10 @@ import random
 
 import numpy as np
 import pytest
-from archloom.space import Space, load_preset
+from archloom.space import Architecture, Graph, Space, load_preset
 from archloom.space.nasbench201 import from_arch_string
 from archloom.testing.probe import TINY_SPACE, TREE_SPACE
+from archloom_strategies.blocks import blocks
 from archloom_strategies.features import BLOCKS, Encoder, encode, measure, squared_distances
 
 CELLS = load_preset("nasbench201")
@@ -57,6 +58,30 @@ def test_a_block_that_is_equal_everywhere_is_left_out() -> None:
         "out: {choice: [4, 8]}", "out: {choice: [4, 8]}"
     )
     assert "paths" not in measure(Encoder(Space.from_yaml(text))).scales
+
+
+@pytest.mark.parametrize("name", ["darts", "mobile", "text_encoder", "nasbench201", "resnet"])
+def test_rows_do_not_depend_on_the_pieces_that_a_network_comes_in(name: str) -> None:
+    space = load_preset(name)
+    rng = random.Random(3)
+    for _ in range(4):
+        graph = space.graph(space.sample(rng))
+        layer_by_layer = Graph(graph.nodes, graph.inputs, graph.outputs)
+        assert len(layer_by_layer.pieces) == layer_by_layer.layers == graph.layers
+        for found, expected in zip(blocks(graph), blocks(layer_by_layer), strict=True):
+            assert np.array_equal(found, expected)
+
+
+def test_what_a_network_was_encoded_as_holds_for_all_recipes() -> None:
+    space = load_preset("text_encoder")
+    encoder, rng = Encoder(space), random.Random(5)
+    first = space.sample(rng)
+    recipe = {path: value for path, value in space.sample(rng).decisions.items() if "recipe." in path}
+    other = Architecture({**first.decisions, **recipe})
+    assert encoder(first).network != encoder(other).network
+    alone = encode(space, other)
+    assert encoder(other).network == alone.network
+    assert all(map(np.array_equal, encoder(other).rows, alone.rows))
 
 
 def test_distances_are_those_of_the_definition() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from itertools import islice
@@ -47,6 +47,7 @@ class Space:
         self._fitting = Fitting(tree, self._choices)
         self._fitting.probe()
         self._sampler = Sampler(self._choices, self._fitting)
+        self._mark = object()  # on architectures that are known to be of this space
 
     # --------------------------------------------------------------- forms
 
@@ -123,7 +124,7 @@ class Space:
         """Number index of all, 0 <= index < size(); None where it does not fit or breaks a constraint."""
         out: choices.Decisions = {}
         self._choices.at(index, None, out)
-        return Architecture(out) if self._fitting.holds(out) else None
+        return self._own(out) if self._fitting.holds(out) else None
 
     def estimate_size(self, rng: Random, draws: int = 1_000) -> SizeEstimate:
         """How many architectures fit and keep the constraints: counted where there are at most ``draws``,
@@ -151,7 +152,7 @@ class Space:
         found = self._sampler.sample(rng, uniform)
         if found is None:
             raise self._nothing_found("sample", uniform)
-        return Architecture(found)
+        return self._own(found)
 
     def mutate(self, architecture: Architecture, rng: Random, rate: float | None = None) -> Architecture:
         """A valid architecture that differs: one decision is redrawn, or each with probability ``rate`` and
@@ -180,7 +181,7 @@ class Space:
             out: choices.Decisions = {}
             self._choices.complete({**given, **changed}, rng, out)
             if self._fitting.holds(out):
-                return Architecture(out)
+                return self._own(out)
         found = next(self.neighbors(architecture), None)
         if found is None:
             raise self._nothing_found("mutation")
@@ -201,7 +202,7 @@ class Space:
             out: choices.Decisions = {}
             self._choices.complete(given, rng, out)
             if self._fitting.holds(out):
-                return Architecture(out)
+                return self._own(out)
         for parent in (first, second):
             if self._fitting.holds(parent.decisions):
                 return parent
@@ -222,7 +223,7 @@ class Space:
                 out: choices.Decisions = {}
                 self._choices.complete({**given, path: value}, None, out)
                 if self._fitting.holds(out):
-                    yield Architecture(out)
+                    yield self._own(out)
 
     # ------------------------------------------------------------ checking
 
@@ -231,8 +232,10 @@ class Space:
         broken.
         """
         given = architecture.decisions
-        if faults := self._undecided(given):
+        if faults := self._undecided(architecture):
             return faults
+        if self._fitting.holds(given):
+            return []
         if (error := self._fitting.fault(given)) is not None:
             return [self._fitting.culprit(given, error)]
         broken = self._fitting.broken(given)
@@ -248,13 +251,23 @@ class Space:
 
     def require(self, architecture: Architecture) -> None:
         """Raises SpaceError where the architecture's decisions are not those of this space."""
-        if faults := self._undecided(architecture.decisions):
+        if faults := self._undecided(architecture):
             raise SpaceError(faults)
 
-    def _undecided(self, given: Mapping[str, Constant]) -> list[Violation]:
+    def _own(self, decisions: choices.Decisions) -> Architecture:
+        """Of complete decisions."""
+        architecture = Architecture(decisions)
+        architecture.vouch(self._mark)
+        return architecture
+
+    def _undecided(self, architecture: Architecture) -> list[Violation]:
+        if architecture.vouched(self._mark):
+            return []
+        given = architecture.decisions
         whole: choices.Decisions = {}
         self._choices.complete(given, None, whole)  # what is reachable and in its domain stays as it is
         if len(whole) == len(given) and all(whole.get(path) is value for path, value in given.items()):
+            architecture.vouch(self._mark)
             return []
         seen: set[str] = set()
         faults = [Violation(path, message) for path, message in self._choices.faults(given, seen)]

@@ -61,3 +61,13 @@ def test_a_range_over_all_magnitudes() -> None:
     first = space.sample(Random(0))
     assert space.mutate(first, Random(1)) != first
     assert all(math.isfinite(number) for number in space.encode(first))
+
+
+def test_what_one_space_knows_another_looks_at() -> None:
+    narrow, wide = variable({"int": [0, 3]}), variable({"int": [0, 9]})
+    nine = next(found for found in wide.enumerate() if found["x"] == 9)
+    assert not wide.check(nine)
+    assert narrow.check(nine)
+    with pytest.raises(SpaceError):
+        narrow.mutate(nine, Random(0))
+    assert not wide.check(nine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 from archloom.space.building.emitting import Emitter, Tensor
 from archloom.space.building.flow import Environment, Flow
@@ -35,9 +36,13 @@ class Walker(Emitter):
         self.outer = outer  # the variables of the whole space, which parts see
         self.tensors: dict[str, Tensor] = {}  # by name
         self.named: set[str] = set()  # names that nodes gave
-        self.typed = {path: literal_key(value) for path, value in decisions.items()}
         self.where = ""  # the field of the node that is being walked
         self.walked = 0
+
+    @cached_property
+    def typed(self) -> Mapping[str, object]:
+        """The decisions by ``literal_key``."""
+        return {path: literal_key(value) for path, value in self.decisions.items()}
 
     # ---------------------------------------------------- values and scopes
 

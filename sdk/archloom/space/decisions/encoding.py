@@ -23,6 +23,7 @@ from archloom.space.networks.graph import Graph
 PATH_WIDTH = 512
 GRAPH_WIDTH = 256
 _MOST_PATHS = 2_000
+_MOST_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,20 @@ class Block:
         own = (self.path,) if self.numeric else tuple(f"{self.path}={member}" for member in told)
         return (f"{self.path}?", *own) if self.conditional else own
 
+    @cached_property
+    def _known(self) -> dict[object, tuple[float, ...]]:
+        return {}
+
+    def coordinates(self, value: Literal | None) -> tuple[float, ...]:
+        """``values``, which are kept where there are few."""
+        key = literal_key(value)
+        found = self._known.get(key)
+        if found is None:
+            found = tuple(self.values(value))
+            if len(self._known) < _MOST_KEPT and not isinstance(self.domain, Uniform):
+                self._known[key] = found
+        return found
+
     def values(self, value: Literal | None) -> Iterator[float]:
         """The coordinates of a value, all 0 where the decision does not exist (its "?" coordinate says
         whether it does).
@@ -99,7 +114,10 @@ def blocks(decisions: Iterable[DecisionInfo]) -> tuple[Block, ...]:
 
 def vector(given: tuple[Block, ...], decisions: Mapping[str, Literal]) -> tuple[float, ...]:
     """One row, in the order of the blocks' names."""
-    return tuple(number for block in given for number in block.values(decisions.get(block.path)))
+    row: list[float] = []
+    for block in given:
+        row += block.coordinates(decisions.get(block.path))
+    return tuple(row)
 
 
 def path_encoding(graph: Graph) -> tuple[float, ...]:

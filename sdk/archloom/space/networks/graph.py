@@ -122,6 +122,21 @@ class Graph:
     def nodes(self) -> tuple[GraphNode, ...]:
         return tuple(self._assembly.nodes())
 
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """The layers, rows of them as one piece each. To look at these is quicker than at the nodes."""
+        return self._assembly.pieces
+
+    @property
+    def sources(self) -> Sequence[tuple[int, ...]]:
+        """The pieces that each piece's first layer reads."""
+        return self._assembly.sources
+
+    @cached_property
+    def layers(self) -> int:
+        """How many nodes there are."""
+        return sum([piece.count for piece in self._assembly.pieces])
+
     @cached_property
     def inputs(self) -> Mapping[str, int]:
         return self._assembly.ports(self._assembly.inputs)

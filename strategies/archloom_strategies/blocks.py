@@ -1,0 +1,228 @@
+"""Paths, neighbourhoods and sizes of a network, as rows of numbers: see ``features``.
+
+A network comes in pieces, layers in a row, of which most are met in hundreds of networks: what can be said of
+a piece alone is worked out once. The rows do not depend on where the layers are cut into pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from itertools import chain
+
+import numpy as np
+from archloom.space import Graph
+from archloom.space.networks.pieces import Piece
+from archloom.space.operations import Operation
+from numpy.typing import NDArray
+
+Row = NDArray[np.float32] | NDArray[np.uint8]
+Sources = Sequence[tuple[int, ...]]
+
+PATHS = 512
+NEIGHBORHOODS = 512
+#: Links of a chain at most.
+LINKS = 4
+#: Chains that one layer passes on: of more, those whose hashes are least, a sample that similar networks
+#: share.
+CHAINS = 32
+#: Refinements of the Weisfeiler-Lehman labels.
+REFINEMENTS = 2
+
+Chain = tuple[int, ...]
+Chains = frozenset[Chain]
+_BEGIN: Chains = frozenset([()])
+#: What paths meet in, and lead through.
+_MERGES = frozenset(["sum", "concat"])
+_MASK = (1 << 64) - 1
+_SPREAD = 0x9E3779B97F4A7C15
+
+
+def blocks(graph: Graph) -> tuple[Row, Row, Row]:
+    """Paths, neighborhoods and sizes."""
+    pieces, sources = graph.pieces, graph.sources
+    words = [_words(piece) for piece in pieces]
+    return _paths(sources, words), _neighborhoods(sources, words), _sizes(graph)
+
+
+# ------------------------------------------------------------------ what a piece says alone
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Of a piece's layers, in their order."""
+
+    count: int
+    links: tuple[int, ...]
+    """The words of chains: operation and kernel; 0 for what they lead through."""
+    row: int
+    """The hash of all these links in a row."""
+    alone: tuple[int, ...]
+    """Where the chains of one link stand, from the second layer on."""
+    labels: bytes
+    """The words of neighbourhoods, 64 bits each: all of a layer's parameters, channels among them."""
+
+
+_known: dict[bytes, _Words] = {}
+
+
+def _words(piece: Piece) -> _Words:
+    found = _known.get(piece.text)
+    if found is None:
+        if len(_known) > 50_000:
+            _known.clear()
+        said = [_said(operation) for operation in piece.operations]
+        links = tuple([link for link, _ in said])
+        alone = tuple([_place((link,) if link else ()) for link in links[1:]])
+        labels = np.array([label for _, label in said], np.uint64).tobytes()
+        found = _known[piece.text] = _Words(len(links), links, _in_a_row(0, links), alone, labels)
+    return found
+
+
+def _said(operation: Operation) -> tuple[int, int]:
+    """A layer's link and its label."""
+    parameters = dict(operation.parameters)
+    coarse = f"{operation.name}{parameters.get('k', '')}"
+    fine = f"{operation.name}{sorted(parameters.items())}{operation.shape.channels}"
+    return 0 if operation.name in _MERGES else _hashed(coarse), _hashed(fine)
+
+
+@lru_cache(maxsize=10_000)
+def _hashed(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big")
+
+
+# ------------------------------------------------------------------ paths
+
+
+def _paths(sources: Sources, words: Sequence[_Words]) -> Row:
+    """Layers in a row are one link, unless all paths meet between them. A chain is the links from one place
+    where all paths meet to the next, or any ``LINKS`` links in a row of a longer way. A sum is no link (its
+    word is 0): a chain leads through it. Chains that repeat count once.
+    """
+    places: set[int] = set()
+    readers, last = [0] * len(words), list(range(len(words)))
+    for number, inputs in enumerate(sources):
+        for source in inputs:
+            readers[source] += 1
+            last[source] = number
+    links = [0] * len(words)  # the hash of the row of layers up to here; 0 where none is open
+    before: list[Chains] = [_BEGIN] * len(words)  # what leads to that row
+    known: dict[tuple[Chains, int], Chains] = {}
+
+    def through(number: int) -> Chains:
+        """What leads through a piece."""
+        heads, link = before[number], links[number]
+        if not link:
+            return heads
+        found = known.get((heads, link))
+        if found is None:
+            found = known[heads, link] = _extended(heads, link, places)
+        return found
+
+    furthest = 0
+    for number, (inputs, piece) in enumerate(zip(sources, words, strict=True)):
+        # Where all paths meet before a piece, they meet after each of its layers.
+        meeting = number > 0 and furthest <= number
+        own = piece.links[0] if meeting else piece.row
+        if len(inputs) == 1:
+            [source] = inputs
+            if readers[source] == 1 and links[source]:
+                more = piece.links[:1] if meeting else piece.links
+                before[number], links[number] = before[source], _in_a_row(links[source], more)
+            else:
+                before[number], links[number] = through(source), own
+        elif inputs:
+            met = frozenset().union(*[through(source) for source in inputs])
+            before[number] = frozenset(sorted(met)[:CHAINS]) if len(met) > CHAINS else met
+            links[number] = own
+        if meeting:  # a stretch ends, and the next begins
+            places.update(map(_place, through(number)))
+            places.update(piece.alone)
+            before[number], links[number] = _BEGIN, 0
+        furthest = max(furthest, last[number])
+    row = np.zeros(PATHS, np.uint8)
+    row[list(places)] = 1
+    return row
+
+
+def _extended(heads: Chains, link: int, places: set[int]) -> Chains:
+    chains = []
+    for head in heads:
+        chain = (*head, link)
+        if len(chain) == LINKS:
+            places.add(_place(chain))
+            chain = chain[1:]
+        chains.append(chain)
+    return frozenset(chains)
+
+
+def _in_a_row(link: int, more: Sequence[int]) -> int:
+    """The hash of a row of layers that goes on; 0 where none is open."""
+    for word in more:
+        link = _then(link, word) if link else word
+    return link
+
+
+def _then(link: int, word: int) -> int:
+    return ((link ^ word) * _SPREAD + word) & _MASK
+
+
+@lru_cache(maxsize=100_000)
+def _place(chain: Chain) -> int:
+    found = 0
+    for link in chain:
+        found = _then(found, link)
+    return (found >> 40) % PATHS
+
+
+# ------------------------------------------------------------------ neighbourhoods
+
+
+def _neighborhoods(sources: Sources, words: Sequence[_Words]) -> Row:
+    labels = np.frombuffer(b"".join([piece.labels for piece in words]), np.uint64)
+    counts = np.array([piece.count for piece in words], np.intp)
+    ends = np.cumsum(counts)
+    firsts, lasts = ends - counts, ends - 1
+    inside = np.ones(len(labels), bool)  # layers that read the one before, which no other reads
+    inside[firsts] = False
+    inner = np.flatnonzero(inside)
+    before = lasts[np.fromiter(chain.from_iterable(sources), np.intp)]
+    readers = np.repeat(firsts, [len(inputs) for inputs in sources])
+    row = np.zeros(NEIGHBORHOODS)
+    for refinement in range(REFINEMENTS + 1):
+        places = (labels >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
+        row += np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)
+        if refinement < REFINEMENTS:
+            above, below = _mixed(labels, 1), _mixed(labels, 2)
+            read, reading = np.zeros_like(labels), np.zeros_like(labels)
+            read[inner], reading[inner - 1] = above[inner - 1], below[inner]
+            np.add.at(read, readers, above[before])
+            np.add.at(reading, before, below[readers])
+            labels = _mixed(labels + _mixed(read, 3) + _mixed(reading, 4), 5)
+    return np.log1p(row).astype(np.float32)
+
+
+def _mixed(labels: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014); sums of what it yields stand for multisets."""
+    mixed = labels + np.uint64((salt * _SPREAD) & _MASK)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+# ------------------------------------------------------------------ sizes
+
+
+def _sizes(graph: Graph) -> Row:
+    depths: list[int] = []
+    for piece, inputs in zip(graph.pieces, graph.sources, strict=True):
+        if len(inputs) == 1:
+            depths.append(piece.count + depths[inputs[0]])
+        else:
+            depths.append(piece.count + max([depths[source] for source in inputs], default=0))
+    whole = (graph.parameters, graph.flops, max(depths), graph.layers)
+    return np.array([math.log1p(each) for each in whole], np.float32)
