@@ -214,6 +214,15 @@ def _notes(frame: Frame, experiment: Document, report: experiment_pb2.Report) ->
         hits = experiment["counters"]["cache_hits"]
         told = "1 trial was" if hits == 1 else f"{hits} trials were"
         notes.append(f"{told} answered by the project's cache; the comparison charges the original cost.")
+    if "unoffered" in experiment:
+        asked, offered = experiment["unoffered"]["asked"], experiment["unoffered"]["offered"]
+        kind = frame.spec.evaluator.kind
+        notes.append(
+            f"The strategy asked for training-free scores that evaluator {kind!r} did not offer: "
+            f"{', '.join(asked)}; it offered {', '.join(offered) or 'none, so nothing was scored'}."
+        )
+    if experiment["counters"]["unscored"] and not experiment["counters"]["scored"]:
+        notes.append("No proxy trial ended with a training-free score; their failures say why.")
     if experiment["strategy"]["fallback"]:
         notes.append(
             f"Strategy {frame.spec.strategy.name!r} failed; {frame.spec.fallback.name!r} went on in its "

@@ -18,6 +18,8 @@ from archloom_controller.store.layout import COMPLETED, Document
 
 #: Proposals refused in a row before the strategy counts as exhausted.
 MAX_REFUSED = 1000
+#: Unknown scores that are remembered for the report.
+MAX_UNOFFERED = 32
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ async def accept(
         draft.frame.uid, [each.proposal.resume_from for each in wanted if each.proposal.resume_from]
     )
     offered = await _offered(parts, draft, wanted)
+    _keep_unoffered(draft, wanted, offered)
     refused = draft.experiment["refused"]
     for each in wanted:
         kind, reason = _refusal(draft, each, repeated, sources, offered)
@@ -96,6 +99,17 @@ async def _offered(parts: Parts, draft: Draft, wanted: Sequence[_Wanted]) -> fro
     return offers.proxies(await parts.registry.evaluator(spec.kind, spec.device_class), spec.settings)
 
 
+def _keep_unoffered(draft: Draft, wanted: Sequence[_Wanted], offered: frozenset[str]) -> None:
+    """For the report: which scores were asked for in vain."""
+    unknown = {name[:63] for each in wanted for name in each.proposal.fidelity.proxies} - offered
+    if unknown:
+        known = draft.experiment.get("unoffered", {}).get("asked", [])
+        draft.fields["unoffered"] = {
+            "asked": sorted({*known, *unknown})[:MAX_UNOFFERED],
+            "offered": sorted(offered),
+        }
+
+
 def _refusal(
     draft: Draft,
     wanted: _Wanted,
@@ -129,7 +143,9 @@ def _proxy_refusal(draft: Draft, proposal: strategy_pb2.Proposal, offered: froze
     unknown = [name for name in proposal.fidelity.proxies if name not in offered]
     if unknown:
         known = ", ".join(sorted(offered)) or "none"
-        return "invalid", f"evaluator {kind!r} offers no proxy {unknown[0][:63]!r}; it offers {known}"
+        names = ", ".join(repr(name[:63]) for name in unknown)
+        what = "proxy" if len(unknown) == 1 else "proxies"
+        return "invalid", f"evaluator {kind!r} offers no {what} {names}; it offers {known}"
     others = [field.name for field, _ in proposal.fidelity.ListFields() if field.name != "proxies"]
     if proposal.resume_from:
         others.append("resume_from")

@@ -31,6 +31,8 @@ class Progress:
     front: list[Trial] = field(default_factory=list)
     #: Proxy trials that have ended. They are many and train nothing: none is told by itself.
     scored: int = 0
+    #: Scores whose refusal was told: a strategy asks again and again, and one by one.
+    refused: set[str] = field(default_factory=set)
     #: Trials of the search that have ended at less than the full fidelity.
     lower: int = 0
 
@@ -43,6 +45,7 @@ class Progress:
         if update.reset:
             self.created, self.ended, self.best, self.front = {}, {}, {}, []
             self.scored = self.lower = 0
+            self.refused = set()
         before = self.experiment
         if update.experiment is not None:
             self.experiment = update.experiment
@@ -54,6 +57,9 @@ class Progress:
         trial = event.trial
         if trial is not None and trial.fidelity.proxies:
             self.scored += event.kind in _ENDINGS
+            if event.kind == "proposal_refused" and not self.refused.issuperset(trial.fidelity.proxies):
+                self.refused.update(trial.fidelity.proxies)
+                return [f"scores refused: {event.message}"]
         elif event.kind == "trial_created" and trial is not None:
             self.created[trial.role] = self.created.get(trial.role, 0) + 1
         elif event.kind in _ENDINGS and trial is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,10 @@ async def test_scores_alone_find_nothing(offering: Any) -> None:
     ("fidelity", "words"),
     [
         (scores("synflow", "zen"), "evaluator 'table' offers no proxy 'zen'; it offers naswot, synflow"),
+        (
+            scores("zen", "synflow", "oracle"),
+            "evaluator 'table' offers no proxies 'zen', 'oracle'; it offers naswot, synflow",
+        ),
         (scores("synflow", epochs=2), "a proxy trial trains nothing: leave out epochs"),
         (scores("synflow", data_fraction=0.5), "a proxy trial trains nothing: leave out data_fraction"),
     ],
@@ -141,6 +146,27 @@ async def test_what_no_worker_can_score_is_refused(offering: Any, fidelity: Fide
     assert experiment.proxy_trials_charged == experiment.trials.proxies_failed == 0
     seen = [seen for request in world.gateway.requests for seen in request.observations]
     assert ObservationKind.OBSERVATION_KIND_REFUSED in {each.kind for each in seen}
+
+
+@pytest.mark.parametrize(
+    ("offered", "words"),
+    [
+        (("synflow", "naswot"), "oracle, zen; it offered naswot, synflow."),
+        ((), "oracle, synflow, zen; it offered none, so nothing was scored."),
+    ],
+)
+async def test_the_report_says_once_which_scores_were_asked_in_vain(
+    offering: Any, offered: tuple[str, ...], words: str
+) -> None:
+    world = offering
+    world.registry.table = replace(world.registry.table, proxies=offered)
+    asks(world, *[scores("zen", "synflow"), scores("oracle")] * 2, None)
+    await world.create(trials=1)
+    await score_all(world)
+    told = [note for note in (await world.report()).notes if "training-free" in note]
+    assert told == [
+        f"The strategy asked for training-free scores that evaluator 'table' did not offer: {words}"
+    ]
 
 
 async def test_a_setting_names_scores_that_the_evaluator_offers_then(world: Any) -> None:
@@ -183,6 +209,9 @@ async def test_a_trial_without_a_score_failed_and_costs_no_trial(offering: Any) 
     experiment = await score_all(world)
     assert (experiment.trials.proxies_completed, experiment.trials.proxies_failed) == (0, 1)
     assert (experiment.trials.completed, experiment.trials.failed) == (1, 0)
+    assert [note for note in (await world.report()).notes if "score" in note] == [
+        "No proxy trial ended with a training-free score; their failures say why."
+    ]
 
 
 async def test_proxy_trials_travel_together_and_leave_some_to_others(offering: Any) -> None:

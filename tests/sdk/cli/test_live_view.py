@@ -79,6 +79,20 @@ def test_a_lower_fidelity_is_told_and_is_neither_best_nor_on_the_front(
     assert [each.number for each in progress.front] == [2]
 
 
+def test_a_refused_score_is_told_once(progress: Progress, trials: list[Trial]) -> None:
+    asked = [("synflow", "zen"), ("synflow", "zen"), ("zen",), ("naswot", "zen")]
+    events = tuple(
+        Event(number, "proposal_refused", None, 1, scored(trials[0], names), f"no {names[0]}", "", "")
+        for number, names in enumerate(asked, 1)
+    )
+    told = progress.take(WatchUpdate(events, None, False, "t"))
+    assert told == ["scores refused: no synflow", "scores refused: no naswot"]
+
+
+def scored(trial: Trial, names: tuple[str, ...]) -> Trial:
+    return replace(trial, fidelity=replace(trial.fidelity, proxies=names))
+
+
 def test_what_a_user_reports_is_not_on_the_front(progress: Progress, trials: list[Trial]) -> None:
     progress.take(ended(replace(measured(trials[0], 0.99, 10), role="user", reported=True)))
     assert progress.best["user"].number == 1
