@@ -5,12 +5,12 @@ decision is sent on to its values in turn, each once before any twice, and a val
 passes its turns on. How often it was taken before follows from the number of the turn and the numbers of
 members, so that member t is computed and nothing is kept; as t runs over the number of all, each comes once.
 
-The order in which a node of the tree deals its values is free, and chosen so that no decision is locked to
-those before it: nodes are numbered as they are first come to; a decision has an order of its n values for
-each n nodes in a row, and each of these begins with another value. So the first k members hold the values of
-a decision that all members have in about equal numbers, as a Latin hypercube does (McKay, Beckman and Conover
-1979), however deep it stands. Inside an option nodes are numbered anew, and the members that took it are even
-in what came with it.
+The order in which a node of the tree deals its values is free, and chosen so that decisions are even however
+deep they stand, and none is locked to another. Nodes are numbered as they are first come to; a decision has
+an order of its n values, drawn by a hash, for each n nodes in a row, and each of these nodes begins with
+another value. So the first k members have the values of a decision about equally often, as in a Latin
+hypercube (McKay, Beckman and Conover 1979). Inside an option nodes are numbered anew, so that the members
+that took it are even in what came with it.
 
 An order of n values is made by halving their range again and again, and sending to both halves in turn: its
 first values lie apart, as van der Corput's sequence does, and none of the n is listed.
@@ -142,7 +142,8 @@ class _Walk:
 
     def dealt(self, tree: Leaf | Branch | Steps, place: int) -> int:
         scope, count = self.scopes[-1], tree.domain.count or 1
-        # The next node and this one's next turn have the next value; one more where turns were all round.
+        # The turns of the scope have the values in a row; a node whose own turns come round to a value that
+        # it dealt already goes one further.
         index = scope.first + place * scope.stride + place * math.gcd(scope.stride, count) // count
         return nested(index % count, count, f"{scope.name} {tree.path} {scope.first // count}")
 
