@@ -13,11 +13,15 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 import archloom
+from archloom.strategy import load
 
 
 def build_id(kind: type) -> str:
     """A hash over Archloom's version and the source of the class's module and of what that imports from its
-    own package.
+    own package and from those of installed strategies.
+
+    Code that finds strategies by their names, as ``portfolio`` does, may call any: then all that are
+    installed count, since one build is told for all settings.
 
     A class typed into a notebook counts with its own source, or its compiled code where even that is not
     kept.
@@ -33,20 +37,23 @@ def build_id(kind: type) -> str:
 
 
 def _sources(home: ModuleType) -> list[bytes]:
-    """The sources of ``home`` and of the modules of its top-level package that it reaches, in the order of
-    their names. What is imported within a function counts too, whether it was loaded or not.
+    """The sources of ``home`` and of the modules that it reaches, in the order of their names. What is
+    imported within a function counts too, whether it was loaded or not.
     """
-    top = home.__name__.partition(".")[0]
+    installed = [point.value.partition(":")[0] for point in load.installed_strategies().values()]
+    packages = {name.partition(".")[0] for name in (home.__name__, *installed)}
     found: dict[str, bytes] = {}
     waiting = [home.__name__]
     while waiting:
         name = waiting.pop()
-        if name.partition(".")[0] != top or name in found:
+        if name.partition(".")[0] not in packages or name in found:
             continue
         source, package = _source(name)
         if source:
-            found[name] = source.encode()
-            waiting += _imported(source, package)
+            # What was loaded ends with a line break, whether its file does or not.
+            found[name] = source.rstrip().encode()
+            imported = _imported(source, package)
+            waiting += [*imported, *installed] if load.__name__ in imported else imported
     return [found[name] for name in sorted(found)]
 
 
@@ -57,22 +64,29 @@ def _source(name: str) -> tuple[str, str]:
             module = sys.modules[name]
             return inspect.getsource(module), module.__package__ or ""
         top, *parts = name.split(".")
-        for folder in getattr(sys.modules.get(top), "__path__", ()):
-            # Not by find_spec, which would load what the module stands in.
+        # By its whole name find_spec would load what the module stands in.
+        spec = importlib.util.find_spec(top)
+        if spec is not None and spec.origin and not parts:
+            return Path(spec.origin).read_text(encoding="utf-8"), spec.parent or ""
+        for folder in (spec.submodule_search_locations if spec is not None else None) or ():
             place = Path(folder, *parts)
             if (file := place.with_suffix(".py")).is_file():
                 return file.read_text(encoding="utf-8"), name.rpartition(".")[0]
             if (file := place / "__init__.py").is_file():
                 return file.read_text(encoding="utf-8"), name
-    except (OSError, TypeError):
+    except (OSError, TypeError, ValueError):
         pass
     return "", ""
 
 
 def _imported(source: str, package: str) -> list[str]:
-    """All names that may be modules among those that it imports."""
+    """All names that may be modules among those that it imports; none where it cannot be read."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return found
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom):

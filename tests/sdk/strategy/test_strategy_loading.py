@@ -105,6 +105,45 @@ def test_the_build_is_the_source(tmp_path: Path) -> None:
     assert build() not in (first, second)
 
 
+def test_who_calls_others_by_name_has_the_builds_of_all_that_are_installed(tmp_path: Path) -> None:
+    installed = tmp_path / "theirs-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    points = "their = theirs:Their\nother = their_package.other:Other\nbroken = broken:Broken\n"
+    (installed / "entry_points.txt").write_text(f"[archloom.strategies]\n{points}")
+    (tmp_path / "theirs.py").write_text("raise RuntimeError('it is loaded')\n")
+    (tmp_path / "their_package").mkdir()
+    (tmp_path / "their_package" / "__init__.py").write_text("raise RuntimeError('it is loaded')\n")
+    (tmp_path / "their_package" / "other.py").write_text("from . import part\n")
+    (tmp_path / "their_package" / "part.py").write_text("SIZE = 3\n")
+    (tmp_path / "broken.py").write_text("no python\n")
+    inner = "from archloom_strategies.inner import Inner\n"
+    (tmp_path / "composite.py").write_text(inner + MODULE)
+
+    def builds() -> list[str]:
+        program = (
+            "import composite, archloom.strategy.build as b\n"
+            "from archloom.strategy.load import load_strategy as load\n"
+            "names = ['random', 'portfolio', 'multi-fidelity', 'training-free']\n"
+            "print(*(b.build_id(each) for each in [composite.Mine, *(type(load(name)) for name in names)]))"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return run.stdout.split()
+
+    before = builds()
+    assert builds() == before
+    for name in ("theirs.py", "their_package/part.py"):
+        (tmp_path / name).write_text("SIZE = 4\n")
+        after = builds()
+        mine, random, *others = (one == other for one, other in zip(before, after, strict=True))
+        assert random
+        assert not mine
+        assert not any(others)
+        before = after
+
+
 def test_a_class_without_a_file_has_a_build() -> None:
     made: dict[str, type] = {}
     text = "class Typed:\n    def f(self):\n        return lambda: {}\n"
