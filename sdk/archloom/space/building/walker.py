@@ -22,6 +22,7 @@ from archloom.space.language.tree import (
     below,
     enter,
 )
+from archloom.space.operations.composites import COMPOSITES
 
 MAX_WALKED = 400_000
 
@@ -136,7 +137,9 @@ class Walker(Emitter):
         """Whether the node emits the same for the same newest tensors, and is one step of the history."""
         if self.sharing is not None or node.shares or not node.reach:
             return False
-        if not node.fixed and isinstance(node, (LayerNode, UseNode, ChoiceNode)):  # walked as quickly
+        if not node.fixed and isinstance(node, (UseNode, ChoiceNode)):  # walked as quickly
+            return False
+        if not node.fixed and isinstance(node, LayerNode) and node.operation not in COMPOSITES:
             return False
         return node.single or (flow.carry == 1 and len(flow.tensors) == 1)
 
