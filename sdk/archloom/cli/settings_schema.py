@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,9 @@ class Setting:
 
 
 def settings_of(schema: Mapping[str, Any]) -> Iterator[Setting]:
-    """The settings in the schema's order, those of a nested object below it as ``outer.inner``."""
+    """The settings in the schema's order, by name where it says none; those of a nested object below it as
+    ``outer.inner``.
+    """
     yield from _settings(schema, schema.get("$defs", {}), "", frozenset())
 
 
@@ -30,7 +33,7 @@ def _settings(
     schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str, inside: frozenset[str]
 ) -> Iterator[Setting]:
     required = set(schema.get("required", ()))
-    for name, field in schema.get("properties", {}).items():
+    for name, field in sorted(schema.get("properties", {}).items(), key=_place):
         path = f"{prefix}{name}"
         reference = str(field.get("$ref", "")).rpartition("/")[2]
         whole = {**_resolved(field, definitions), **field}
@@ -38,6 +41,12 @@ def _settings(
         yield Setting(path, _kind(whole, definitions), default, whole.get("description", ""))
         if "properties" in whole and reference not in inside:
             yield from _settings(whole, definitions, f"{path}.", inside | {reference})
+
+
+def _place(item: tuple[str, Mapping[str, Any]]) -> tuple[float, str]:
+    name, field = item
+    place = field.get("propertyOrder")
+    return (place if isinstance(place, int | float) else math.inf), name
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from archloom.strategy import convert
 from archloom.strategy.base import Strategy
 from archloom.strategy.build import build_id
 from archloom.strategy.caches import Cache
-from archloom.strategy.settings import read_settings
+from archloom.strategy.settings import read_settings, settings_schema
 from archloom.strategy.values import Observation, ProposeRequest, ProposeResult, SearchSpec
 from archloom.v1 import strategy_pb2
 
@@ -87,7 +87,7 @@ class StrategyRuntime:
             build=build_id(kind),
             summary=(self.strategy.summary or doc)[:1000],
             capabilities=convert.capabilities_message(self.strategy.capabilities),
-            settings_schema=convert.struct(self.strategy.settings_type.model_json_schema()),
+            settings_schema=convert.struct(settings_schema(self.strategy.settings_type)),
         )
 
     def validate(

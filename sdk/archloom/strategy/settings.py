@@ -25,6 +25,15 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
+def settings_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of the settings; ``propertyOrder`` says where each stood, which a Struct forgets."""
+    schema = model.model_json_schema()
+    for each in (schema, *schema.get("$defs", {}).values()):
+        for place, field in enumerate(each.get("properties", {}).values(), 1):
+            field["propertyOrder"] = place
+    return schema
+
+
 def read_settings(model: type[Model], fields: Mapping[str, Any], path: str = "settings") -> Model:
     """``fields`` as a ``model``. Unknown names are faults whatever the model says of extra fields.
 

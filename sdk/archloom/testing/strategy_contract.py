@@ -35,10 +35,10 @@ class StrategyContract:
     """Whether it may ask for a network twice that is written differently: an honest baseline's right."""
 
     @pytest.fixture(scope="class")
-    def kit(self, request: pytest.FixtureRequest) -> Iterator[Kit]:
+    @classmethod
+    def kit(cls) -> Iterator[Kit]:
         """The plugin under test, with the searches that the tests share."""
-        cls = request.cls
-        fields = {
+        fields: dict[str, Any] = {
             "settings": cls.settings,
             "trials": cls.trials,
             "repeats_networks": cls.repeats_networks,

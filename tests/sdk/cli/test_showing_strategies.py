@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 import pytest
 from archloom.cli import main
 from archloom.cli.settings_schema import Setting, settings_of
+from archloom.strategy import convert
+from archloom.strategy.settings import settings_schema
 from fake_server import FakeServer
+from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel, Field
 
 
@@ -30,8 +33,9 @@ class Outer(BaseModel):
     inner: Inner = Field(Inner(), description="What proposes.")
 
 
-def test_settings_are_read_from_the_schema() -> None:
-    assert list(settings_of(Outer.model_json_schema())) == [
+def test_settings_come_in_the_order_of_the_class_over_the_wire() -> None:
+    wired = Struct.FromString(convert.struct(settings_schema(Outer)).SerializeToString())
+    assert list(settings_of(convert.plain(wired))) == [
         Setting("kind", "asha | hyperband", '"asha"', "Which one."),
         Setting("eta", "integer from 2", "required", ""),
         Setting("most", "integer | null", "null", ""),
@@ -40,6 +44,11 @@ def test_settings_are_read_from_the_schema() -> None:
         Setting("inner.name", "string", '"random"', "An installed strategy."),
         Setting("inner.rate", "number above 0 to 1", "0.5", ""),
     ]
+
+
+def test_settings_of_a_schema_without_an_order_come_by_name() -> None:
+    paths = [each.path for each in settings_of(Outer.model_json_schema())]
+    assert paths == ["arms", "eta", "inner", "inner.name", "inner.rate", "kind", "most"]
 
 
 def test_a_strategy_is_shown_with_its_settings(capfd: pytest.CaptureFixture[str]) -> None:

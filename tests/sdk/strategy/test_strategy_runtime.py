@@ -53,6 +53,7 @@ def test_it_describes_the_class(counting: Strategy[Any, Any]) -> None:
     assert schema["properties"]["step_size"] == {
         "default": 1,
         "minimum": 1,
+        "propertyOrder": 1,
         "title": "Step Size",
         "type": "integer",
     }

@@ -127,7 +127,8 @@ class TestAPluginAtAnAddress(StrategyContract):
     trials = 12
 
     @pytest.fixture(scope="class", autouse=True)
-    def served(self, request: pytest.FixtureRequest) -> Any:
+    @classmethod
+    def served(cls) -> Any:
         with StrategyServer(StrategyRuntime(faulty.Sound())) as server:
-            request.cls.strategy = server.address
+            cls.strategy = server.address
             yield
