@@ -56,6 +56,4 @@ def assert_imports(module: nn.Module, inputs: dict[str, str], *tensors: Tensor) 
 
 
 IMAGE = torch.randn(3, 3, 32, 32)
-
-
 TOKENS = torch.randint(0, 100, (3, 16))
