@@ -29,7 +29,7 @@ Order = Literal["even", "enumeration"]
 
 #: Numbers that one step looks at; where most are no members, it then gives fewer proposals.
 LOOKED_AT = 1_000
-#: Numbers that it looks at while it has none, some ten seconds in a deep space; then it gives up.
+#: Numbers that it looks at while it has none, some twenty seconds in a deep space; then it gives up.
 LOOKED_FOR = 20_000
 #: Times the budget that a grid in the order of the enumeration may have.
 TOO_LARGE = 100
