@@ -192,26 +192,41 @@ def _neighborhoods(sources: Sources, words: Sequence[_Words]) -> Row:
     inner = np.flatnonzero(inside)
     before = lasts[np.fromiter(chain.from_iterable(sources), np.intp)]
     readers = np.repeat(firsts, [len(inputs) for inputs in sources])
-    row = np.zeros(NEIGHBORHOODS)
-    for refinement in range(REFINEMENTS + 1):
-        places = (labels >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
-        row += np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)
-        if refinement < REFINEMENTS:
-            above, below = _mixed(labels, 1), _mixed(labels, 2)
-            read, reading = np.zeros_like(labels), np.zeros_like(labels)
-            read[inner], reading[inner - 1] = above[inner - 1], below[inner]
-            np.add.at(read, readers, above[before])
-            np.add.at(reading, before, below[readers])
-            labels = _mixed(labels + _mixed(read, 3) + _mixed(reading, 4), 5)
-    return np.log1p(row).astype(np.float32)
+    met = [labels]
+    for _ in range(REFINEMENTS):
+        above, below = _mixed(labels, _ABOVE_AND_BELOW)
+        around = np.zeros((2, len(labels)), np.uint64)
+        read, reading = around
+        read[inner], reading[inner - 1] = above[inner - 1], below[inner]
+        np.add.at(read, readers, above[before])
+        np.add.at(reading, before, below[readers])
+        read, reading = _mixed(around, _READ_AND_READING)
+        labels = _mixed(labels + read + reading, _REFINED)[0]
+        met.append(labels)
+    places = (np.concatenate(met) >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
+    return np.log1p(np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)).astype(np.float32)
 
 
-def _mixed(labels: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al. 2014); sums of what it yields stand for multisets."""
-    mixed = labels + np.uint64((salt * _SPREAD) & _MASK)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+def _salts(*numbers: int) -> NDArray[np.uint64]:
+    return np.array([[(number * _SPREAD) & _MASK] for number in numbers], np.uint64)
+
+
+_ABOVE_AND_BELOW, _READ_AND_READING, _REFINED = _salts(1, 2), _salts(3, 4), _salts(5)
+_SHIFTS = np.array([30, 27, 31], np.uint64)
+_FACTORS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+
+
+def _mixed(labels: NDArray[np.uint64], salts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014), a row for each salt; sums of what it yields stand for
+    multisets.
+    """
+    mixed = labels + salts
+    mixed ^= mixed >> _SHIFTS[0]
+    mixed *= _FACTORS[0]
+    mixed ^= mixed >> _SHIFTS[1]
+    mixed *= _FACTORS[1]
+    mixed ^= mixed >> _SHIFTS[2]
+    return mixed
 
 
 # ------------------------------------------------------------------ sizes
