@@ -82,6 +82,7 @@ def test_the_size_is_the_number_of_distinct_architectures(space: Space) -> None:
     assert len(every) == space.size()
     assert list(space.enumerate()) == [architecture for architecture in found if architecture is not None]
     assert all(space.check(architecture) == [] for architecture in islice(valid, 20))
+    assert all(space.holds(architecture) is (architecture in valid) for architecture in islice(every, 200))
 
 
 @given(spaces(), seeds)
