@@ -9,6 +9,9 @@ from archloom.strategy import ProposeRequest
 
 #: The largest space that is listed: a second's work for a cold replica.
 SMALL = 4096
+#: Steps in a row without anything new, and nothing under way, after which there is nothing left; of one more
+#: the controller says that the strategy fails.
+DRY = 20
 
 
 def members_of(request: ProposeRequest[Any, Any]) -> tuple[Architecture, ...] | None:

@@ -13,8 +13,10 @@ import pytest
 from archloom.space import Architecture, Space, load_preset
 from archloom.strategy import Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
+from archloom.testing.rehearsal import rehearse
 from archloom.testing.session import Session
 from archloom.v1 import strategy_pb2
+from archloom_controller.engine.asking import EMPTY_ANSWERS
 from archloom_strategies.random_search import RandomSearch
 from archloom_strategies.reinforce.memory import Header, Memory
 from archloom_strategies.reinforce.settings import ReinforceSettings
@@ -108,6 +110,29 @@ def test_no_network_is_asked_twice_where_most_architectures_make_another_ones() 
     found = searched(session, matches(CELLS.sample(Random(2))), 100)
     names = {CELLS.graph(each).hash for each in found}
     assert len(names) == len(found)
+
+
+def test_a_large_used_up_space_is_exhausted_before_the_controller_loses_patience() -> None:
+    """15,625 architectures, five networks: the whole list has to be looked at to know."""
+    nothing, identity = ({"layer": name} for name in ("zero", "identity"))
+    cell = {"nodes": 3, "edges": "dense", "ops": {**dict.fromkeys("abcd", nothing), "e": identity}}
+    image = {"kind": "image", "shape": [3, 8, 8]}
+    space = Space.from_dict({"input": {"x": image}, "body": {"cell": cell}})
+    assert space.size() == 15_625
+    spec = SearchSpec(space=space, objectives=(Objective("score"),), trials=100)
+    session = Session(StrategyRuntime(Reinforce()), spec, {})
+    result = rehearse(session, spec, trials=100, patience=EMPTY_ANSWERS)
+    assert result.exhausted == "every network of the space was proposed"
+    assert len(result.trials) == 5
+
+
+def test_a_space_too_large_to_list_ends_where_nothing_new_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = SearchSpec(space=CELLS, objectives=(Objective("score"),), trials=100)
+    session = Session(StrategyRuntime(Reinforce()), spec, {})
+    monkeypatch.setattr("archloom_strategies.reinforce.candidates.LISTED", 1)
+    monkeypatch.setattr("archloom_strategies.reinforce.candidates.Candidates._new", lambda *_, **__: False)
+    result = rehearse(session, spec, trials=1, patience=EMPTY_ANSWERS)
+    assert result.exhausted == f"in {EMPTY_ANSWERS} steps neither the policy nor chance drew anything new"
 
 
 def test_the_state_stays_small_however_much_is_under_way() -> None:

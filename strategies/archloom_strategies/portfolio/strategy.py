@@ -29,6 +29,7 @@ from archloom.strategy import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
+from archloom_strategies.enumeration import DRY
 from archloom_strategies.inner import Inner, InnerState, ask, faults, foreign, own
 from archloom_strategies.networks import network_of
 from archloom_strategies.portfolio.bandit import Bandit
@@ -39,9 +40,6 @@ from archloom_strategies.portfolio.ledger import LETTERS, Known, Ledger, Place
 REMEMBERED = 1_000
 #: Errors in a row after which an arm is asked no more.
 ERRORS = 3
-#: Steps in a row without anything new, and nothing under way, after which there is nothing left; of one more
-#: the controller says that the strategy fails.
-DRY = 20
 #: Results that are remembered, in half-lives: the oldest counts a sixteenth.
 HALF_LIVES = 4
 #: Proposals that were not passed on, of which the arms are told.

@@ -21,8 +21,9 @@ ROUNDS, HEAT = 10, 1.15
 LEAST, MOST = 8, 128
 #: Mutations of the best, and draws from the space, for each proposal that the policy has nothing for.
 MUTATED, SAMPLED = 16, 8
-#: Places of the space's list that are looked at in one step.
-LISTED = 512
+#: Places of the space's list that are looked at in one step, a second or two of a cold replica: 20,000 in the
+#: steps that may bring nothing.
+LISTED = 1_024
 
 
 @dataclass(frozen=True)

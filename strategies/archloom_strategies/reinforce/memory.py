@@ -72,6 +72,8 @@ class Header(BaseModel):
     """Trials that ended, ever."""
     swept: int = 0
     """How far the space was listed when the policy drew nothing new."""
+    dry: int = 0
+    """Steps in a row that brought nothing new, with nothing under way."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from archloom.strategy import Proposal, ProposeResult
 
+from archloom_strategies.enumeration import DRY
 from archloom_strategies.reinforce.candidates import Candidates
 from archloom_strategies.reinforce.draws import Answer, Draws
 from archloom_strategies.reinforce.exploring import chances
@@ -45,7 +46,7 @@ class Search:
         self._policy = Policy(layout, len(free), memory.arrays or None)
         self._intake = Intake(request, layout.draws, memory)
         self._intake.take(events)
-        self._swept = memory.header.swept
+        self._swept, self._dry = memory.header.swept, memory.header.dry
         rng = Random(0)
         self._usual = [self._preference(rng) for _ in range(LOOKED_BY if len(free) > 1 else 1)]
 
@@ -56,8 +57,10 @@ class Search:
             intake.fill(self._logs(intake.unfilled, middle))
             intake.trim(trials_kept(len(self._policy.layout.draws.slots)), self._usual)
             self._learn()
-            candidates, exhausted = self._propose()
+            candidates = self._propose()
             found = candidates.found
+            nothing = self._request.count > 0 and not found
+            self._dry = self._dry + 1 if nothing and not intake.asked else 0
             logs = self._logs([each.answers for each in found], [each.preference for each in found])
         for ordinal, (each, log) in enumerate(zip(found, logs, strict=True)):
             step = self._request.step
@@ -65,7 +68,7 @@ class Search:
         return ProposeResult(
             [Proposal(each.architecture, note=each.note) for each in found],
             state=self._memory().dumped(),
-            exhausted="every network of the space was proposed" if exhausted else "",
+            exhausted=self._end() if nothing else "",
             diagnostics={
                 "trials_learned_from": float(len(intake.trials)),
                 "proposals_under_way": float(len(intake.asked)),
@@ -97,8 +100,7 @@ class Search:
         progress = min(1.0, intake.ended / spec.trials) if spec.trials else 0.0
         learner.learn(settings.entropy + (settings.final_entropy - settings.entropy) * progress)
 
-    def _propose(self) -> tuple[Candidates, bool]:
-        """What is proposed, and whether there is nothing left."""
+    def _propose(self) -> Candidates:
         request, intake = self._request, self._intake
         candidates = Candidates(request, intake, self._policy, request.rng)
         wanted = [self._preference(request.rng) for _ in range(request.count)]
@@ -111,11 +113,16 @@ class Search:
             candidates.by_mutation(wanted[len(candidates.found) :], self._parents())
         if len(candidates.found) < len(wanted):
             candidates.by_chance(wanted[len(candidates.found) :])
-        exhausted = False
         if len(candidates.found) < len(wanted) and not request.space.continuous:
             self._swept = candidates.by_listing(wanted[len(candidates.found) :], self._swept)
-            exhausted = not candidates.found and self._swept >= request.space.size()
-        return candidates, exhausted
+        return candidates
+
+    def _end(self) -> str:
+        """Why nothing is left, of a step that found nothing; empty while it is not known."""
+        space = self._request.space
+        if not space.continuous and self._swept >= space.size():
+            return "every network of the space was proposed"
+        return f"in {DRY} steps neither the policy nor chance drew anything new" if self._dry >= DRY else ""
 
     def _parents(self) -> list[tuple[Answer, ...]]:
         trials = self._intake.trials
@@ -151,6 +158,7 @@ class Search:
             asked=intake.under_way(),
             ended=intake.ended,
             swept=self._swept,
+            dry=self._dry,
         )
         arrays = {
             name: np.asarray(tensor.detach().numpy(), np.float32)
