@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 Scores = tuple[float, ...]
 
@@ -42,24 +43,32 @@ def fronts(scores: Sequence[Scores], violations: Sequence[float]) -> list[int]:
     numbers = [0] * len(scores)
     left = [place for place, violation in enumerate(violations) if violation == 0]
     objectives = len(scores[0]) if scores else 0
-    rows = np.array([scores[place] for place in left], float).reshape(len(left), objectives)
-    no_worse = np.asarray((rows[:, None, :] >= rows[None, :, :]).all(2))
-    beaten_by = no_worse.T & ~no_worse  # [loser, winner]
-    winners = beaten_by.sum(1)
-    remaining, front = np.ones(len(left), bool), 0
-    while remaining.any():
-        best = remaining & (winners == 0)
-        winners -= beaten_by[:, best].sum(1)
-        for place in np.flatnonzero(best).tolist():
-            numbers[left[place]] = front
-        remaining &= ~best
-        front += 1
+    found = layers(np.array([scores[place] for place in left], float).reshape(len(left), objectives))
+    for place, number in zip(left, found.tolist(), strict=True):
+        numbers[place] = number
+    front = 1 + max(found.tolist(), default=-1)
     for violation in sorted({each for each in violations if each != 0}):
         for place, each in enumerate(violations):
             if each == violation:
                 numbers[place] = front
         front += 1
     return numbers
+
+
+def layers(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which front each point [n, objectives] is in: 0 where nothing dominates it, 1 where only front 0 does,
+    ...; larger is better.
+    """
+    no_worse = np.ones((len(points), len(points)), bool)
+    for column in points.T:
+        no_worse &= column[:, None] >= column
+    dominates = no_worse & ~no_worse.T
+    winners, found = dominates.sum(0), np.full(len(points), -1, np.intp)
+    while (found < 0).any():
+        best = (found < 0) & (winners == 0)
+        found[best] = found.max() + 1
+        winners -= dominates[best].sum(0)
+    return found
 
 
 def crowding(front: Sequence[Scores]) -> list[float]:

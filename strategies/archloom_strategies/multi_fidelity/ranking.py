@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from archloom.strategy import SearchSpec
-from numpy.typing import NDArray
 
-from archloom_strategies.selection import crowding
+from archloom_strategies.selection import crowding, layers
 
 Metrics = Mapping[str, float]
 
@@ -45,24 +44,9 @@ def _by_objectives(places: list[int], scores: Sequence[tuple[float, ...]]) -> li
     if len(scores[places[0]]) == 1:
         return sorted(places, key=lambda place: -scores[place][0])
     found: list[int] = []
-    for front in _fronts(np.array([scores[place] for place in places])):
-        room = crowding([scores[places[each]] for each in front])
-        found += [places[front[each]] for each in sorted(range(len(front)), key=lambda each: -room[each])]
+    numbers = layers(np.array([scores[place] for place in places]))
+    for number in range(numbers.max() + 1):
+        front = [places[each] for each in np.flatnonzero(numbers == number)]
+        room = crowding([scores[place] for place in front])
+        found += [front[each] for each in sorted(range(len(front)), key=lambda each: -room[each])]
     return found
-
-
-def _fronts(scores: NDArray[np.float64]) -> list[list[int]]:
-    """Rows [n, d] in fronts: what nothing left dominates, again and again."""
-    no_worse = np.ones((len(scores), len(scores)), bool)
-    for column in scores.T:
-        no_worse &= column[:, None] >= column[None]
-    dominates = no_worse & ~no_worse.T
-    left = np.ones(len(scores), bool)
-    over = dominates.sum(0)
-    fronts = []
-    while left.any():
-        front = np.flatnonzero(left & (over == 0))
-        left[front] = False
-        over = over - dominates[front].sum(0)
-        fronts.append(front.tolist())
-    return fronts

@@ -30,6 +30,7 @@ from archloom.strategy import Goal, SearchSpec
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from archloom_strategies.selection import layers
 from archloom_strategies.training_free.log import Scored
 from archloom_strategies.trials import Log, Trial
 
@@ -111,9 +112,9 @@ def _violation(trial: Trial, spec: SearchSpec) -> float:
 
 def _sorted(aims: Vector, violations: Vector, last: NDArray[np.bool_]) -> list[int]:
     """Places by ``aims`` [n, d], larger is better; those of ``last`` last, the others by violation."""
-    layers = _layers(aims) if aims.shape[1] > 1 else np.zeros(len(aims))
-    room = _room(aims, layers) if aims.shape[1] > 1 else aims[:, 0]
-    return [int(place) for place in np.lexsort((-room, layers, violations, last))]
+    fronts = layers(aims) if aims.shape[1] > 1 else np.zeros(len(aims), np.intp)
+    room = _room(aims, fronts) if aims.shape[1] > 1 else aims[:, 0]
+    return [int(place) for place in np.lexsort((-room, fronts, violations, last))]
 
 
 def _aims(pool: Sequence[Scored], spec: SearchSpec) -> list[Vector]:
@@ -134,26 +135,11 @@ def _aims(pool: Sequence[Scored], spec: SearchSpec) -> list[Vector]:
     return exact
 
 
-def _layers(aims: Vector) -> Vector:
-    """Which front each point [n, d] is in: 0 where nothing dominates it, 1 where only front 0 does, ..."""
-    no_worse = np.all(aims[None] >= aims[:, None], axis=2)
-    better = np.any(aims[None] > aims[:, None], axis=2)
-    dominated = no_worse & better
-    layers = np.full(len(aims), -1.0)
-    left, layer = np.ones(len(aims), bool), 0.0
-    while left.any():
-        front = left & ~(dominated & left[None]).any(1)
-        layers[front] = layer
-        left &= ~front
-        layer += 1.0
-    return layers
-
-
-def _room(aims: Vector, layers: Vector) -> Vector:
+def _room(aims: Vector, fronts: NDArray[np.intp]) -> Vector:
     """The crowding distance of each point in its front, in ranks (Deb et al. 2002); ends have the most."""
     room = np.zeros(len(aims))
-    for layer in np.unique(layers):
-        front = np.flatnonzero(layers == layer)
+    for number in np.unique(fronts):
+        front = np.flatnonzero(fronts == number)
         for aim in range(aims.shape[1]):
             ranks = rankdata(aims[:, aim])[front]
             by = np.argsort(ranks, kind="stable")
