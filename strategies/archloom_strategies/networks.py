@@ -43,9 +43,11 @@ class Networks:
         if found is None:
             if len(self._kept) >= KEPT:
                 self._kept = {}
-            body = self.body(architecture)
-            made = made or self._kept.get(body) or self._space.graph(architecture).hash
-            self._kept[body] = made
+            if made is None:
+                body = self.body(architecture)
+                made = self._kept.get(body)
+                if made is None:
+                    made = self._kept[body] = self._space.graph(architecture).hash
             found = self._kept[key] = made + self._recipe(architecture)
         return found
 
