@@ -128,7 +128,8 @@ async def test_a_strategy_that_finds_nothing_now_and_then_is_asked_again(world: 
         if request.step % 4:
             return nothing(request)
         request.count = min(request.count, 1)
-        return world.gateway.random(request)
+        found: strategy_pb2.ProposeResponse = world.gateway.random(request)
+        return found
 
     world.gateway.answer = answer
     await world.create(trials=4, parallelism=2, share=0)
@@ -148,7 +149,8 @@ async def test_a_strategy_that_never_finds_anything_is_degraded(world: Any) -> N
 
 async def test_a_fallback_has_as_many_steps_to_find_something(replicas: Any) -> None:
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        return nothing(request) if request.step <= EMPTY_ANSWERS + 5 else world.gateway.random(request)
+        found: strategy_pb2.ProposeResponse = world.gateway.random(request)
+        return nothing(request) if request.step <= EMPTY_ANSWERS + 5 else found
 
     world = await replicas(fallback_seconds=0.2, degraded_pause_seconds=0.1)
     world.gateway.answer = answer
@@ -162,7 +164,7 @@ async def test_an_experiment_whose_steps_fail_says_so_and_goes_on_by_itself(worl
     """Whatever the reason: here an answer that no document of the store can hold."""
 
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        response = world.gateway.random(request)
+        response: strategy_pb2.ProposeResponse = world.gateway.random(request)
         if request.count:
             response.proposals.proposals[0].note = "x" * (17 * 1024 * 1024)
         return response
@@ -181,7 +183,7 @@ async def test_an_experiment_whose_steps_fail_says_so_and_goes_on_by_itself(worl
 
 async def test_an_exhausted_strategy_ends_the_search(world: Any) -> None:
     def answer(request: strategy_pb2.ProposeRequest) -> strategy_pb2.ProposeResponse:
-        response = world.gateway.random(request)
+        response: strategy_pb2.ProposeResponse = world.gateway.random(request)
         if request.step > 1:
             response.exhausted.reason = "all of it was tried"
         return response
