@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from archloom_controller.comparison import Outcome, compare
 from archloom_controller.convert import metric_values, timestamp, trial_message
-from archloom_controller.engine.frame import Frame
+from archloom_controller.engine.frame import Frame, proxies_of
 from archloom_controller.interfaces import Clock
 from archloom_controller.store import Store
 from archloom_controller.store.layout import CANCELLED, COMPLETED, FAILED, INFEASIBLE, Document
@@ -46,7 +46,7 @@ async def front(store: Store, frame: Frame, experiment: Document) -> list[Docume
 
 async def build(store: Store, frame: Frame, experiment: Document, clock: Clock) -> experiment_pb2.Report:
     rows = await front(store, frame, experiment)
-    control, cancelled = await _control(store, frame, experiment)
+    control, left_out = await _control(store, frame, experiment)
     report = experiment_pb2.Report(
         experiment=str(frame.name),
         create_time=timestamp(clock.now()),
@@ -56,19 +56,17 @@ async def build(store: Store, frame: Frame, experiment: Document, clock: Clock) 
     finale = experiment.get("finale")
     if finale:
         await _finale(store, frame, experiment, report)
-    report.notes.extend(_notes(frame, experiment, report))
-    if cancelled:
-        told = "1 control was" if cancelled == 1 else f"{cancelled} controls were"
-        report.notes.append(f"{told} cancelled by a user; the comparison is over the others.")
+    report.notes.extend([*_notes(frame, experiment, report), *left_out])
     return report
 
 
 async def _control(
     store: Store, frame: Frame, experiment: Document
-) -> tuple[experiment_pb2.ControlComparison, int]:
+) -> tuple[experiment_pb2.ControlComparison, list[str]]:
     """Full-fidelity trials alone: lower ones do not compare. What a user brought is nobody's merit.
 
-    With it the number of controls that users cancelled, for the engine stops none.
+    With it notes on what was left out: lower fidelities, and controls that users cancelled, for the engine
+    stops none.
     """
     sides: dict[int, list[Outcome]] = {
         int(TrialRole.TRIAL_ROLE_SEARCH): [],
@@ -76,9 +74,10 @@ async def _control(
     }
     fields = ("role", "state", "metrics", "device_seconds", "fidelity")
     counted = {COMPLETED, INFEASIBLE, FAILED}
-    cancelled = 0
+    lower = cancelled = 0
     async for row in store.trials.each(frame.uid, list(sides), fields):
         if row["fidelity"] != frame.full_fidelity:
+            lower += row["state"] in {*counted, CANCELLED} and not proxies_of(row["fidelity"])
             continue
         if row["state"] == CANCELLED:
             # What ended with its experiment says nothing.
@@ -96,7 +95,16 @@ async def _control(
         sides[row["role"]].append(Outcome(values, row["device_seconds"]))
     metric, sign = frame.signs[0]
     strategy, controls = sides.values()
-    return await asyncio.to_thread(compare, strategy, controls, metric, sign), cancelled
+    notes = []
+    if lower:
+        told = "1 trial was" if lower == 1 else f"{lower:,} trials were"
+        notes.append(
+            f"{told} of a lower fidelity; the comparison is over those of the full fidelity and their cost."
+        )
+    if cancelled:
+        told = "1 control was" if cancelled == 1 else f"{cancelled} controls were"
+        notes.append(f"{told} cancelled by a user; the comparison is over the others.")
+    return await asyncio.to_thread(compare, strategy, controls, metric, sign), notes
 
 
 async def _finale(store: Store, frame: Frame, experiment: Document, report: experiment_pb2.Report) -> None:

@@ -48,10 +48,10 @@ def run(
         from archloom.cli.live import follow
         from archloom.cli.outcome import gather, print_outcome, write_files
 
+        console = Console(stderr=as_json, highlight=False, markup=False)
+        console.print(f"experiment: {short}")
         try:
-            ended = follow(
-                client, experiment.name, Console(stderr=as_json, highlight=False, markup=False), keep=False
-            )
+            ended = follow(client, experiment.name, console, keep=False)
         except KeyboardInterrupt:
             print(
                 f"\n{short} goes on without you. Follow it: archloom experiments watch {short}. "

@@ -89,6 +89,10 @@ def get_trial(
         else ("fidelity", trial.fidelity),
         ("device seconds", number(trial.device_seconds)),
     ]
+    if trial.parents:
+        rows.append(("parents", ", ".join(map(str, trial.parents))))
+    if trial.note:
+        rows.append(("note", trial.note))
     if trial.failure is not None:
         rows.append(("failure", f"{trial.failure.reason}: {trial.failure.message}"))
     rows += [(name, number(value)) for name, value in trial.metrics.items()]

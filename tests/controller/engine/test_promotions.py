@@ -73,6 +73,9 @@ async def test_a_promotion_is_leased_with_the_checkpoint_and_only_it_is_on_the_f
     assert experiment.trials_charged == 2
     trials = await world.listed()
     assert [trial.resume_from for trial in trials] == [0, 1]
+    assert [note for note in (await world.report()).notes if "fidelity" in note] == [
+        "1 trial was of a lower fidelity; the comparison is over those of the full fidelity and their cost."
+    ]
     front = (await world.report()).front
     assert [trial.number for trial in front] == [2]
 

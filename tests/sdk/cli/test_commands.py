@@ -113,6 +113,7 @@ def test_a_run_on_a_pipe_tells_a_line_a_trial_and_the_evidence(
     give_files(fake)
     assert main(["run", str(spec), "--out", str(tmp_path / "out")]) == 0
     out = capfd.readouterr().out
+    assert out.startswith("experiment: sample\n")
     assert "search trial 1 finished: val_accuracy 0.8" in out
     assert "search trial 5 failed: diverged. The loss became NaN in epoch 2" in out
     assert "phase: finalists" in out
@@ -244,6 +245,17 @@ def test_trials_are_listed_with_their_fidelity_where_there_are_several(
     assert re.search(r"fidelity +50% of the data", capfd.readouterr().out)
 
 
+def test_a_trial_is_shown_with_what_the_strategy_said_of_it(
+    fake: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.trials[0].note = "promoted to rung 2 of 3"
+    fake.trials[0].parents.extend([3, 5])
+    assert main(["trials", "get", "sample", "1"]) == 0
+    shown = capfd.readouterr().out
+    assert re.search(r"parents +3, 5\b", shown)
+    assert re.search(r"note +promoted to rung 2 of 3\b", shown)
+
+
 def test_one_of_each_reads_and_parses(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["experiments", "get", "sample"]) == 0
     assert "15 completed" in capfd.readouterr().out
@@ -322,6 +334,7 @@ def test_ctrl_c_leaves_the_search_running(fake: FakeServer, spec: Path) -> None:
     command = [sys.executable, "-m", "archloom", "run", str(spec)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert process.stdout.readline() == "experiment: sample\n"
         assert "search trial 1 finished" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
