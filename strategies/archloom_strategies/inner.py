@@ -136,7 +136,8 @@ def faults(inner: Inner, spec: SearchSpec, path: str = "settings.inner") -> Iter
     except InvalidInput as error:
         yield Violation(f"{path}.name", error.violations[0].message)
         return
-    yield from (Violation(f"{path}.name", sentence) for sentence in _misfits(strategy, spec))
+    for _, what in strategy.capabilities.lacking(spec):
+        yield Violation(f"{path}.name", f"{strategy.name!r} {what}")
     try:
         settings = read_settings(strategy.settings_type, inner.settings, f"{path}.settings")
     except InvalidInput as error:
@@ -211,17 +212,6 @@ def _installed(name: str) -> Strategy[Any, Any]:
         sentence = f"no strategy {name!r} is installed; {near(name, known)}"
         raise InvalidInput([Violation("name", sentence)], sentence)
     return load_strategy(name)
-
-
-def _misfits(strategy: Strategy[Any, Any], spec: SearchSpec) -> Iterator[str]:
-    can, name = strategy.capabilities, strategy.name
-    if can.max_objectives and len(spec.objectives) > can.max_objectives:
-        limit = "one objective" if can.max_objectives == 1 else f"{can.max_objectives} objectives"
-        yield f"{name!r} takes at most {limit}, not {len(spec.objectives)}"
-    if spec.constraints and not can.constraints:
-        yield f"{name!r} takes no constraints"
-    if spec.space.continuous and can.discrete_only:
-        yield f"{name!r} takes no floats, and {spec.space.continuous[0]} is one"
 
 
 def _told(

@@ -206,23 +206,11 @@ class StrategyRuntime:
                 for each in error.violations
             )
         else:
-            faults += self._misfits(spec)
+            lacking = self.strategy.capabilities.lacking(spec)
+            faults += (Violation(field, f"{self.name!r} {what}") for field, what in lacking)
         if faults or spec is None or settings is None:
             raise InvalidInput(faults)
         return _Search(spec, settings)
-
-    def _misfits(self, spec: SearchSpec) -> list[Violation]:
-        """Where the spec asks for more than the capabilities."""
-        can = self.strategy.capabilities
-        faults = []
-        if can.max_objectives and len(spec.objectives) > can.max_objectives:
-            limit = "one objective" if can.max_objectives == 1 else f"{can.max_objectives} objectives"
-            faults.append(
-                Violation("objectives", f"{self.name!r} takes at most {limit}, not {len(spec.objectives)}")
-            )
-        if spec.constraints and not can.constraints:
-            faults.append(Violation("constraints", f"{self.name!r} takes no constraints"))
-        return faults
 
     def _answer(
         self, request: strategy_pb2.ProposeRequest, result: ProposeResult[Any]

@@ -96,6 +96,16 @@ class Capabilities:
     called by another one is told of them only then.
     """
 
+    def lacking(self, spec: SearchSpec) -> Iterator[tuple[str, str]]:
+        """Where a search asks for more: the field, and what is said of the strategy then."""
+        if self.max_objectives and len(spec.objectives) > self.max_objectives:
+            limit = "one objective" if self.max_objectives == 1 else f"{self.max_objectives} objectives"
+            yield "objectives", f"takes at most {limit}, not {len(spec.objectives)}"
+        if spec.constraints and not self.constraints:
+            yield "constraints", "takes no constraints"
+        if spec.space.continuous and self.discrete_only:
+            yield "space", f"takes no floats, and {spec.space.continuous[0]} is one"
+
 
 class ObservationKind(Enum):
     ENQUEUED = "enqueued"

@@ -78,6 +78,22 @@ def test_every_fault_of_a_spec_is_answered_at_once(counting: Strategy[Any, Any],
     assert "did you mean 'weights'?" in faults["settings.weigths"]
 
 
+def test_floats_are_refused_of_a_strategy_that_takes_none(spec: SearchSpec) -> None:
+    class Listing(Strategy):
+        name = "listing"
+        capabilities = Capabilities(discrete_only=True)
+
+        def propose(self, request: ProposeRequest) -> ProposeResult:
+            return ProposeResult(exhausted="at once")
+
+    continuous = Space.from_dict({**spec.space.to_dict(), "recipe": {"rate": {"float": [0.1, 0.9]}}})
+    message = convert.spec_message(SearchSpec(space=continuous, objectives=spec.objectives), {})
+    answer = StrategyRuntime(Listing()).validate(strategy_pb2.ValidateStrategyRequest(spec=message))
+    assert [(fault.field, fault.description) for fault in answer.violations] == [
+        ("space", "'listing' takes no floats, and recipe.rate is one")
+    ]
+
+
 def test_a_space_that_is_none_is_a_fault_of_the_space(counting: Strategy[Any, Any], spec: SearchSpec) -> None:
     message = convert.spec_message(spec, {})
     message.space.body.sequence.nodes[0].layer.operation.literal.text = "convolve"
