@@ -32,6 +32,8 @@ async def replay(
             if revision not in frames:
                 frames[revision] = await _frame_at(parts, experiment, revision)
             difference = await _differs(parts, frames[revision], record, request)
+            if difference:
+                difference += await _builds(parts, record)
             yield experiment_pb2.ReplayExperimentResponse(
                 step=after, equal=not difference, difference=difference, steps_total=experiment["step"]
             )
@@ -61,6 +63,16 @@ async def _differs(parts: Parts, frame: Frame, record: Document, request: strate
     if now.SerializeToString(deterministic=True) == record["response"]:
         return ""
     return first_difference(MessageToDict(stored), MessageToDict(now))
+
+
+async def _builds(parts: Parts, record: Document) -> str:
+    """Whether it is the code that gave the stored answer, since only then an equal one is promised."""
+    described = await parts.gateway.describe(record["strategy"])
+    if described is None or not record.get("build"):
+        return ""
+    if described.build == record["build"]:
+        return f" (by the same build, {described.build})"
+    return f" (by another build: {record['build']} then, {described.build} now)"
 
 
 def first_difference(stored: Any, now: Any, path: str = "") -> str:

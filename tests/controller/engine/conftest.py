@@ -60,6 +60,7 @@ class Gateway:
         self.asks_history = False
         self.histories: list[list[strategy_pb2.Observation]] = []
         self.capabilities = strategy_pb2.StrategyCapabilities(constraints=True)
+        self.build = "test"
         #: What its own check finds in any search.
         self.faults: list[Violation] = []
 
@@ -73,7 +74,7 @@ class Gateway:
         if name not in self.names():
             return None
         return strategy_pb2.StrategyDescription(
-            name=name, version="1", build="test", capabilities=self.capabilities
+            name=name, version="1", build=self.build, capabilities=self.capabilities
         )
 
     async def validate(self, name: str, spec: strategy_pb2.SearchSpec) -> list[Violation]:

@@ -192,4 +192,8 @@ async def test_every_step_replays_to_the_stored_answer(world: Any) -> None:
     world.gateway.answer = other
     answers = [a async for a in world.experiments.ReplayExperiment(request, None)]
     assert not answers[-1].equal
-    assert answers[-1].difference == "proposals.proposals[0].note: stored None, now 'changed'"
+    told = "proposals.proposals[0].note: stored None, now 'changed'"
+    assert answers[-1].difference == f"{told} (by the same build, test)"
+    world.gateway.build = "newer"
+    answers = [a async for a in world.experiments.ReplayExperiment(request, None)]
+    assert answers[-1].difference == f"{told} (by another build: test then, newer now)"
