@@ -14,7 +14,7 @@ _NAMED = 8
 
 @dataclass(frozen=True)
 class Setting:
-    """``kind`` is what it may be, in words; ``default`` as JSON has it, "required" without one."""
+    """``kind`` is what it may be, in words; ``default`` as JSON has it, "required" without one; empty where the schema does not say."""
 
     path: str
     kind: str
@@ -37,7 +37,9 @@ def _settings(
         path = f"{prefix}{name}"
         reference = str(field.get("$ref", "")).rpartition("/")[2]
         whole = {**_resolved(field, definitions), **field}
-        default = "required" if name in required else json.dumps(_whole(whole.get("default")))
+        # A default that is made anew each time is in no schema.
+        default = json.dumps(_whole(whole["default"])) if "default" in whole else ""
+        default = "required" if name in required else default
         yield Setting(path, _kind(whole, definitions), default, whole.get("description", ""))
         if "properties" in whole and reference not in inside:
             yield from _settings(whole, definitions, f"{path}.", inside | {reference})

@@ -31,6 +31,7 @@ class Outer(BaseModel):
     most: int | None = None
     arms: tuple[str, ...] = ("a", "b")
     inner: Inner = Field(Inner(), description="What proposes.")
+    more: dict[str, int] = Field(default_factory=dict)
 
 
 def test_settings_come_in_the_order_of_the_class_over_the_wire() -> None:
@@ -43,12 +44,13 @@ def test_settings_come_in_the_order_of_the_class_over_the_wire() -> None:
         Setting("inner", "object", '{"name": "random", "rate": 0.5}', "What proposes."),
         Setting("inner.name", "string", '"random"', "An installed strategy."),
         Setting("inner.rate", "number above 0 to 1", "0.5", ""),
+        Setting("more", "object", "", ""),
     ]
 
 
 def test_settings_of_a_schema_without_an_order_come_by_name() -> None:
     paths = [each.path for each in settings_of(Outer.model_json_schema())]
-    assert paths == ["arms", "eta", "inner", "inner.name", "inner.rate", "kind", "most"]
+    assert paths == ["arms", "eta", "inner", "inner.name", "inner.rate", "kind", "more", "most"]
 
 
 def test_a_strategy_is_shown_with_its_settings(capfd: pytest.CaptureFixture[str]) -> None:
