@@ -14,8 +14,8 @@ _NAMED = 8
 
 @dataclass(frozen=True)
 class Setting:
-    """``kind`` is what it may be, in words; ``default`` as JSON has it, "required" without one, empty where the
-    schema does not say.
+    """``kind`` is what it may be, in words; ``default`` as JSON has it, "required" without one, empty where
+    the schema does not say.
     """
 
     path: str
