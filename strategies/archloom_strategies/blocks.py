@@ -41,11 +41,16 @@ _MASK = (1 << 64) - 1
 _SPREAD = 0x9E3779B97F4A7C15
 
 
-def blocks(graph: Graph) -> tuple[Row, Row, Row]:
-    """Paths, neighborhoods and sizes."""
-    pieces, sources = graph.pieces, graph.sources
-    words = [_words(piece) for piece in pieces]
-    return _paths(sources, words), _neighborhoods(sources, words), _sizes(graph)
+def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row]]:
+    """Paths, neighborhoods and sizes of each."""
+    if not graphs:
+        return []
+    words = [[_words(piece) for piece in graph.pieces] for graph in graphs]
+    near = _neighborhoods(graphs, words)
+    return [
+        (_paths(graph.sources, said), row, _sizes(graph))
+        for graph, said, row in zip(graphs, words, near, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------ what a piece says alone
@@ -61,7 +66,7 @@ class _Words:
     row: int
     """The hash of all these links in a row."""
     alone: tuple[int, ...]
-    """Where the chains of one link stand, from the second layer on."""
+    """Where each layer's link stands as a chain of its own."""
     labels: bytes
     """The words of neighbourhoods, 64 bits each: all of a layer's parameters, channels among them."""
 
@@ -76,7 +81,7 @@ def _words(piece: Piece) -> _Words:
             _known.clear()
         said = [_said(operation) for operation in piece.operations]
         links = tuple([link for link, _ in said])
-        alone = tuple([_place((link,) if link else ()) for link in links[1:]])
+        alone = tuple([_place((link,) if link else ()) for link in links])
         labels = np.array([label for _, label in said], np.uint64).tobytes()
         found = _known[piece.text] = _Words(len(links), links, _in_a_row(0, links), alone, labels)
     return found
@@ -130,6 +135,10 @@ def _paths(sources: Sources, words: Sequence[_Words]) -> Row:
         own = piece.links[0] if meeting else piece.row
         if len(inputs) == 1:
             [source] = inputs
+            if meeting and not links[source] and before[source] is _BEGIN:  # as most in a chain of layers
+                places.update(piece.alone)
+                furthest = max(furthest, last[number])
+                continue
             if readers[source] == 1 and links[source]:
                 more = piece.links[:1] if meeting else piece.links
                 before[number], links[number] = before[source], _in_a_row(links[source], more)
@@ -141,7 +150,7 @@ def _paths(sources: Sources, words: Sequence[_Words]) -> Row:
             links[number] = own
         if meeting:  # a stretch ends, and the next begins
             places.update(map(_place, through(number)))
-            places.update(piece.alone)
+            places.update(piece.alone[1:])
             before[number], links[number] = _BEGIN, 0
         furthest = max(furthest, last[number])
     row = np.zeros(PATHS, np.uint8)
@@ -182,16 +191,22 @@ def _place(chain: Chain) -> int:
 # ------------------------------------------------------------------ neighbourhoods
 
 
-def _neighborhoods(sources: Sources, words: Sequence[_Words]) -> Row:
-    labels = np.frombuffer(b"".join([piece.labels for piece in words]), np.uint64)
-    counts = np.array([piece.count for piece in words], np.intp)
+def _neighborhoods(graphs: Sequence[Graph], words: Sequence[Sequence[_Words]]) -> Sequence[Row]:
+    """All graphs as one, since each step on an array costs as much as on some hundred layers."""
+    every = list(chain.from_iterable(words))
+    labels = np.frombuffer(b"".join([piece.labels for piece in every]), np.uint64)
+    counts = np.array([piece.count for piece in every], np.intp)
     ends = np.cumsum(counts)
     firsts, lasts = ends - counts, ends - 1
     inside = np.ones(len(labels), bool)  # layers that read the one before, which no other reads
     inside[firsts] = False
     inner = np.flatnonzero(inside)
-    before = lasts[np.fromiter(chain.from_iterable(sources), np.intp)]
-    readers = np.repeat(firsts, [len(inputs) for inputs in sources])
+    sources = list(chain.from_iterable([graph.sources for graph in graphs]))
+    sizes = np.array([len(graph.sources) for graph in graphs], np.intp)
+    reads = np.fromiter(map(len, sources), np.intp, len(sources))
+    before = np.fromiter(chain.from_iterable(sources), np.intp)
+    before += np.repeat(np.repeat(np.cumsum(sizes) - sizes, sizes), reads)
+    before, readers = lasts[before], np.repeat(firsts, reads)
     met = [labels]
     for _ in range(REFINEMENTS):
         above, below = _mixed(labels, _ABOVE_AND_BELOW)
@@ -203,8 +218,11 @@ def _neighborhoods(sources: Sources, words: Sequence[_Words]) -> Row:
         read, reading = _mixed(around, _READ_AND_READING)
         labels = _mixed(labels + read + reading, _REFINED)[0]
         met.append(labels)
-    places = (np.concatenate(met) >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)
-    return np.log1p(np.bincount(places.astype(np.intp), minlength=NEIGHBORHOODS)).astype(np.float32)
+    places = ((np.stack(met) >> np.uint64(40)) % np.uint64(NEIGHBORHOODS)).astype(np.intp)
+    layers = [graph.layers for graph in graphs]
+    places += np.repeat(np.arange(len(graphs)) * NEIGHBORHOODS, layers)
+    rows = np.bincount(places.ravel(), minlength=len(graphs) * NEIGHBORHOODS)
+    return list(np.log1p(rows).astype(np.float32).reshape(-1, NEIGHBORHOODS))
 
 
 def _salts(*numbers: int) -> NDArray[np.uint64]:

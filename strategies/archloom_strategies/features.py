@@ -17,14 +17,14 @@ since a search encodes hundreds for one proposal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any
 
 import numpy as np
-from archloom.space import Architecture, Graph, Space
+from archloom.space import Architecture, Space
 from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
@@ -36,6 +36,8 @@ BLOCKS = ("decisions", "paths", "neighborhoods", "sizes", "floats")
 SCORES = "scores"
 #: Architectures that a warm replica keeps encoded, some 3 KB each.
 KEPT = 20_000
+#: Architectures that are encoded at once, which costs less than one by one.
+TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,6 @@ class Network:
     layers: int
     rows: tuple[Row, Row, Row]
 
-    @staticmethod
-    def of(graph: Graph) -> Network:
-        return Network(graph.hash, graph.parameters, graph.flops, graph.layers, blocks(graph))
-
 
 class Encoder:
     """Encodes the architectures of one space, each once.
@@ -80,13 +78,17 @@ class Encoder:
         self._networks: dict[str, Network] = {}
 
     def __call__(self, architecture: Architecture) -> Encoded:
-        key = architecture.key
-        found = self._kept.get(key)
-        if found is None:
-            if len(self._kept) >= KEPT:
-                self._kept, self._networks = {}, {}
-            found = self._kept[key] = encode(self.space, architecture, self._networks)
-        return found
+        return self.many([architecture])[0]
+
+    def many(self, architectures: Sequence[Architecture]) -> list[Encoded]:
+        if len(self._kept) >= KEPT:
+            self._kept, self._networks = {}, {}
+        kept = self._kept
+        new = list({each.key: each for each in architectures if each.key not in kept}.values())
+        for start in range(0, len(new), TOGETHER):
+            for found in encode(self.space, new[start : start + TOGETHER], self._networks):
+                kept[found.architecture.key] = found
+        return [kept[each.key] for each in architectures]
 
 
 def encoder_of(request: ProposeRequest[Any, Any]) -> Encoder:
@@ -100,28 +102,38 @@ def _encoder(space: Space) -> Encoder:
     return Encoder(space)
 
 
-def encode(space: Space, architecture: Architecture, networks: dict[str, Network] | None = None) -> Encoded:
-    """``networks`` are known ones, by what makes them and by their hashes, which need not be made again; this
-    one is added.
-    """
-    known = {} if networks is None else networks
+def encode(
+    space: Space, architectures: Sequence[Architecture], known: dict[str, Network] | None = None
+) -> list[Encoded]:
+    """``known`` networks, by what makes them and by their hashes, are not made again; new ones are added."""
+    known = {} if known is None else known
     names = networks_of(space)
-    body = names.body(architecture)
-    network = known.get(body)
-    if network is None:
-        graph = space.graph(architecture)
-        network = known.get(graph.hash) or Network.of(graph)
-        known[body] = known[network.hash] = network
-    vector = np.array(space.encode(architecture), np.float32)
+    bodies = [names.body(architecture) for architecture in architectures]
+    _make_known(known, space, dict(zip(bodies, architectures, strict=True)))
     floats = _floats(space)
-    return Encoded(
-        architecture,
-        names.name(architecture, network.hash),
-        network.parameters,
-        network.flops,
-        network.layers,
-        (vector[~floats], *network.rows, vector[floats]),
-    )
+    found = []
+    for architecture, body in zip(architectures, bodies, strict=True):
+        network = known[body]
+        vector = np.array(space.encode(architecture), np.float32)
+        found.append(
+            Encoded(
+                architecture,
+                names.name(architecture, network.hash),
+                network.parameters,
+                network.flops,
+                network.layers,
+                (vector[~floats], *network.rows, vector[floats]),
+            )
+        )
+    return found
+
+
+def _make_known(known: dict[str, Network], space: Space, bodies: Mapping[str, Architecture]) -> None:
+    graphs = {body: space.graph(each) for body, each in bodies.items() if body not in known}
+    new = {graph.hash: graph for graph in graphs.values() if graph.hash not in known}
+    for graph, rows in zip(new.values(), blocks(list(new.values())), strict=True):
+        known[graph.hash] = Network(graph.hash, graph.parameters, graph.flops, graph.layers, rows)
+    known.update({body: known[graph.hash] for body, graph in graphs.items()})
 
 
 @lru_cache(maxsize=16)
@@ -156,7 +168,7 @@ def yardstick_of(request: ProposeRequest[Any, Any]) -> Yardstick:
 
 def measure(encoder: Encoder, draws: int = 64) -> Yardstick:
     rng = Random(0)
-    drawn = [encoder(encoder.space.sample(rng)) for _ in range(draws)]
+    drawn = encoder.many([encoder.space.sample(rng) for _ in range(draws)])
     found, centers = {}, {}
     for place, block in enumerate(BLOCKS):
         rows = np.stack([each.rows[place] for each in drawn]).astype(float)

@@ -31,7 +31,7 @@ def test_cells_that_make_one_network_have_its_rows_but_their_own_decisions() -> 
         assert np.array_equal(first, second)
         assert not np.array_equal(first, different)
         # What the encoder took from the first, it would have made of the second.
-        assert np.array_equal(encode(CELLS, other).rows[BLOCKS.index(block)], second)
+        assert np.array_equal(encode(CELLS, [other])[0].rows[BLOCKS.index(block)], second)
 
 
 def test_a_network_with_another_recipe_is_another_one() -> None:
@@ -40,7 +40,8 @@ def test_a_network_with_another_recipe_is_another_one() -> None:
     other = {"sgd": "adamw", "adamw": "sgd"}[str(sgd["recipe.optimizer"])]
     adamw = type(sgd)({**sgd.decisions, "recipe.optimizer": other})
     assert space.graph(sgd).hash == space.graph(adamw).hash
-    assert encode(space, sgd).network != encode(space, adamw).network
+    first, second = encode(space, [sgd, adamw])
+    assert first.network != second.network
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "mobile", "resnet", "mlp"])
@@ -61,15 +62,15 @@ def test_a_block_that_is_equal_everywhere_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["darts", "mobile", "text_encoder", "nasbench201", "resnet"])
-def test_rows_do_not_depend_on_the_pieces_that_a_network_comes_in(name: str) -> None:
+def test_rows_depend_neither_on_a_networks_pieces_nor_on_what_is_encoded_with_it(name: str) -> None:
     space = load_preset(name)
     rng = random.Random(3)
-    for _ in range(4):
-        graph = space.graph(space.sample(rng))
+    graphs = [space.graph(space.sample(rng)) for _ in range(4)]
+    for graph, found in zip(graphs, blocks(graphs), strict=True):
         layer_by_layer = Graph(graph.nodes, graph.inputs, graph.outputs)
         assert len(layer_by_layer.pieces) == layer_by_layer.layers == graph.layers
-        for found, expected in zip(blocks(graph), blocks(layer_by_layer), strict=True):
-            assert np.array_equal(found, expected)
+        [expected] = blocks([layer_by_layer])
+        assert all(map(np.array_equal, found, expected))
 
 
 def test_what_a_network_was_encoded_as_holds_for_all_recipes() -> None:
@@ -79,7 +80,7 @@ def test_what_a_network_was_encoded_as_holds_for_all_recipes() -> None:
     recipe = {path: value for path, value in space.sample(rng).decisions.items() if "recipe." in path}
     other = Architecture({**first.decisions, **recipe})
     assert encoder(first).network != encoder(other).network
-    alone = encode(space, other)
+    [alone] = encode(space, [other])
     assert encoder(other).network == alone.network
     assert all(map(np.array_equal, encoder(other).rows, alone.rows))
 
@@ -96,7 +97,7 @@ def test_floats_are_a_block_of_their_own() -> None:
     space = Space.from_yaml(text)
     assert space.continuous == ("recipe.lr",)
     drawn = [space.sample(random.Random(seed)) for seed in range(3)]
-    rows = [encode(space, each).rows[BLOCKS.index("floats")] for each in drawn]
+    rows = [each.rows[BLOCKS.index("floats")] for each in encode(space, drawn)]
     units = [math.log(float(str(each["recipe.lr"])) / 0.001) / math.log(100) for each in drawn]
     assert [row.tolist() for row in rows] == [[pytest.approx(unit, abs=1e-6)] for unit in units]
     assert "floats" in measure(Encoder(space)).scales

@@ -99,6 +99,10 @@ class Space:
 
     def decisions(self) -> tuple[DecisionInfo, ...]:
         """Every decision that can exist, in the order of the space."""
+        return self._described
+
+    @cached_property
+    def _described(self) -> tuple[DecisionInfo, ...]:
         return describe(self._choices)
 
     def size(self) -> int:

@@ -63,16 +63,23 @@ class Candidates:
         self._size = None if self._space.continuous else self._space.size()
         self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / (layers + OVERHEAD))
 
-    def add(self, architecture: Architecture) -> bool:
-        """Whether it was looked at, which is the work; only a new network is a candidate."""
-        if architecture.key in self._seen:
-            return False
+    def add(self, architectures: Iterable[Architecture]) -> None:
+        """Looks at those that were not asked or met before, which is the work. Of these the new networks are
+        candidates.
+        """
+        self._look_at([each for each in architectures if self._meet(each)])
+
+    def _look_at(self, architectures: Sequence[Architecture]) -> None:
+        for encoded in self._encoder.many(architectures):
+            if encoded.network not in self._networks:
+                self._networks.add(encoded.network)
+                self.found.append(encoded)
+
+    def _meet(self, architecture: Architecture) -> bool:
+        """Whether it is met for the first time."""
+        known = architecture.key in self._seen
         self._seen.add(architecture.key)
-        encoded = self._encoder(architecture)
-        if encoded.network not in self._networks:
-            self._networks.add(encoded.network)
-            self.found.append(encoded)
-        return True
+        return not known
 
     def collect(
         self,
@@ -87,11 +94,9 @@ class Candidates:
         if score is None:
             self._draw(count)
             return
-        for architecture in suggested:
-            self.add(architecture)
+        self.add(suggested)
         if self.small:
-            for architecture in self._space.enumerate():
-                self.add(architecture)
+            self.add(self._space.enumerate())
             return
         share = self.budget // (ROUNDS + 1)
         self._draw(share)
@@ -127,7 +132,11 @@ class Candidates:
         """
         if self._size is None or self._size > limit:
             return False
-        return not any(self.add(architecture) and self.found for architecture in self._space.enumerate())
+        for architecture in self._space.enumerate():
+            self.add([architecture])
+            if self.found:
+                return False
+        return True
 
     def _draw(self, count: int) -> None:
         self._take(count, (self._space.sample(self._rng) for _ in range(count * TRIES)))
@@ -166,7 +175,11 @@ class Candidates:
         return None if self._space.check(child) else child
 
     def _take(self, count: int, architectures: Iterable[Architecture]) -> None:
+        """Adds so many that are new."""
+        new: list[Architecture] = []
         for architecture in architectures:
-            if count <= 0:
-                return
-            count -= self.add(architecture)
+            if len(new) >= count:
+                break
+            if self._meet(architecture):
+                new.append(architecture)
+        self._look_at(new)

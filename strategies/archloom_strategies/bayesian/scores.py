@@ -93,7 +93,7 @@ class ScoreView:
             lean=LEAN if lean else 0.0,
         )
         some = representative(scores.known.mean(1), TEACHERS)
-        rows = Rows.of([encoder(scores.architectures[place]) for place in some.tolist()], self._plain)
+        rows = Rows.of(encoder.many([scores.architectures[place] for place in some.tolist()]), self._plain)
         kernel = Kernel(tuple(1.0 / len(rows.blocks) for _ in rows.blocks), NOISE)
         self._process = Process.of(kernel, rows, scores.known[some], 1.0)
         self._viewed: dict[str, Encoded] = {}

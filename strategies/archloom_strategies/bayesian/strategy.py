@@ -98,8 +98,8 @@ class _Step:
             self.view = view = ScoreView(self.scores, self.encoder, self.yardstick, lean)
             self.yardstick = view.yardstick
         self.ended = trained(request.spec, log.ended)
-        self.pending = [self.encoder(trial.architecture) for trial in log.pending]
-        self.encoded = [self.encoder(trial.architecture) for trial in self.ended]
+        self.pending = self.encoder.many([trial.architecture for trial in log.pending])
+        self.encoded = self.encoder.many([trial.architecture for trial in self.ended])
         self.candidates = Candidates(request, log.asked, self._networks(), request.rng)
 
     def answer(self) -> ProposeResult[None]:

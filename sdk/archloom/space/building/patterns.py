@@ -119,7 +119,7 @@ class Patterns:
         self._known: dict[Key, Pattern] = {}
         self._kept = 0
         self._tables: dict[Key, Known] = {}
-        self._read: dict[Place, list[str]] = {}
+        self._read: dict[Place, dict[str, None]] = {}  # the paths, in a fixed order
         self._use: dict[Place, list[int]] = {}  # tries, hits
 
     def worthwhile(self, place: Place) -> bool:
@@ -146,10 +146,10 @@ class Patterns:
 
     def learn(self, place: Place, read: Sequence[str]) -> bool:
         """Note what a walk read; whether some of it is new, so that keys change."""
-        known = self._read.setdefault(place, [])
-        new = [path for path in dict.fromkeys(read) if path not in known]
-        known.extend(new)
-        return bool(new)
+        known = self._read.setdefault(place, {})
+        before = len(known)
+        known.update(dict.fromkeys(read))
+        return len(known) > before
 
     def keep(self, key: Key, pattern: Pattern) -> None:
         if self._kept > MAX_KEPT:

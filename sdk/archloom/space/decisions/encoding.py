@@ -71,17 +71,15 @@ class Block:
         return (f"{self.path}?", *own) if self.conditional else own
 
     @cached_property
-    def _known(self) -> dict[object, tuple[float, ...]]:
+    def known(self) -> dict[object, tuple[float, ...]]:
+        """The coordinates of values met so far, by their ``literal_key``; of few."""
         return {}
 
     def coordinates(self, value: Literal | None) -> tuple[float, ...]:
-        """``values``, which are kept where there are few."""
-        key = literal_key(value)
-        found = self._known.get(key)
-        if found is None:
-            found = tuple(self.values(value))
-            if len(self._known) < _MOST_KEPT and not isinstance(self.domain, Uniform):
-                self._known[key] = found
+        """``values``, noted in ``known``."""
+        found = tuple(self.values(value))
+        if len(self.known) < _MOST_KEPT and not isinstance(self.domain, Uniform):
+            self.known[literal_key(value)] = found
         return found
 
     def values(self, value: Literal | None) -> Iterator[float]:
@@ -116,7 +114,9 @@ def vector(given: tuple[Block, ...], decisions: Mapping[str, Literal]) -> tuple[
     """One row, in the order of the blocks' names."""
     row: list[float] = []
     for block in given:
-        row += block.coordinates(decisions.get(block.path))
+        value = decisions.get(block.path)
+        key = literal_key(value) if isinstance(value, tuple) else (type(value), value)
+        row += block.known.get(key) or block.coordinates(value)
     return tuple(row)
 
 
