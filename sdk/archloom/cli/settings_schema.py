@@ -40,7 +40,7 @@ def _settings(
         reference = str(field.get("$ref", "")).rpartition("/")[2]
         whole = {**_resolved(field, definitions), **field}
         # A default that is made anew each time is in no schema.
-        default = json.dumps(_whole(whole["default"])) if "default" in whole else ""
+        default = json.dumps(_whole(whole["default"]), sort_keys=True) if "default" in whole else ""
         default = "required" if name in required else default
         yield Setting(path, _kind(whole, definitions), default, whole.get("description", ""))
         if "properties" in whole and reference not in inside:
