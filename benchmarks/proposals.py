@@ -21,7 +21,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from archloom.space import Architecture, Space, load_preset
+from archloom.space import Architecture, Space, load_preset, preset_text
 from archloom.strategy import Objective, Observation, ObservationKind, ProposeRequest, SearchSpec
 from archloom.strategy.load import load_strategy
 from archloom.strategy.settings import read_settings
@@ -48,6 +48,7 @@ def networks(space: Space, count: int) -> Iterator[Architecture]:
 
 def finished(space: Space, number: int, architecture: Architecture) -> list[Observation]:
     metrics = {METRIC: value(space, architecture)}
+    architecture = Architecture(architecture.decisions)  # as if it came from elsewhere
     return [
         Observation(2 * number - 1, ObservationKind.ENQUEUED, architecture, number),
         Observation(2 * number, ObservationKind.FINISHED, architecture, number, metrics=metrics),
@@ -62,7 +63,7 @@ def measure(name: str, preset: str, observations: int, runs: int) -> list[float]
         for number, architecture in enumerate(networks(made, observations), start=1)
         for event in finished(made, number, architecture)
     ]
-    space = load_preset(preset)  # of which nothing is kept yet
+    space = Space.from_yaml(preset_text(preset))  # of which nothing is kept yet
     strategy = load_strategy(name)
     spec = SearchSpec(space, (Objective(METRIC),), trials=2 * observations)
     kept: dict[Hashable, Any] = {}
