@@ -182,7 +182,7 @@ class FakeController(
                     if progress.HasField("checkpoint"):
                         self.checkpoints.setdefault(reference.trial, []).append(progress.checkpoint.name)
                 directive = evaluation_pb2.DIRECTIVE_STOP if stale else self.directive(reference.trial)
-                response.directives.add(attempt=reference, directive=directive)  # type: ignore[arg-type]
+                response.directives.add(attempt=reference, directive=directive)
         return response
 
     def CompleteTrials(self, request, context):  # type: ignore[no-untyped-def]
@@ -314,7 +314,7 @@ class Served:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    served = Served(FakeController())
+    served = Served(FakeController())  # type: ignore[abstract]
     yield served
     served.stop()
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archloom_local.errors import LocalError
@@ -37,13 +38,13 @@ def is_gone(pid: int) -> bool:
 
 
 def test_mongod_keeps_its_data_on_another_port(tmp_path: Path) -> None:
-    with Mongod(tmp_path / "m") as first, MongoClient[dict[str, int]](first.uri) as client:
+    with Mongod(tmp_path / "m") as first, MongoClient[dict[str, Any]](first.uri) as client:
         with client.start_session() as session, session.start_transaction():
             client.test.things.insert_one({"answer": 42}, session=session)
         first_port = first.port
     with (
         Mongod(tmp_path / "m") as second,
-        MongoClient[dict[str, int]](second.uri) as client,
+        MongoClient[dict[str, Any]](second.uri) as client,
         client.test.things.watch() as changes,
     ):
         assert second.port != first_port

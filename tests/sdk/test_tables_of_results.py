@@ -37,7 +37,7 @@ def test_every_architecture_finds_its_row_by_its_decisions(tmp_path: Path, tree:
     for number, architecture in enumerate(every):
         given = architecture.decisions
         spelled = [
-            str(float(given[p])) if isinstance(given.get(p), int) else str(given.get(p, ""))
+            str(float(value)) if isinstance(value := given.get(p, ""), int) else str(value)
             for p in keys.columns
         ]
         lines.append(",".join([str(number), *spelled]))

@@ -27,7 +27,8 @@ def search(
     strategy: Any, spec: SearchSpec, settings: dict[str, Any], seed: int, trials: int, batch: int = 1
 ) -> list[float]:
     """Maximises the multiply-adds of the tree space less a price of parameters; what each trial scored."""
-    session, scores = Session(StrategyRuntime(strategy), spec, settings, seed=seed), []
+    session = Session(StrategyRuntime(strategy), spec, settings, seed=seed)
+    scores: list[float] = []
     while len(scores) < trials:
         answer = session.ask(batch)
         taken = [session.accept(n, each) for n, each in enumerate(answer.proposals.proposals)]
@@ -116,7 +117,9 @@ def test_two_objectives_cover_more_than_chance_does() -> None:
         for _ in range(20):
             (proposal,) = session.ask(1).proposals.proposals
             architecture = Architecture.from_proto(proposal.architecture)
-            metrics = {"score": score_of(TREE, architecture), "weights": float(architecture["stem.out"]) ** 2}
+            width = architecture.decisions["stem.out"]
+            assert isinstance(width, int)
+            metrics = {"score": score_of(TREE, architecture), "weights": float(width) ** 2}
             points.append((BEST - metrics["score"], metrics["weights"]))
             session.finish(session.accept(0, proposal), metrics)
         covered.append(hypervolume(points, (BEST, 1025.0)))

@@ -37,7 +37,7 @@ def layer(rng: Random, kind: str, variables: Sequence[str]) -> Data:
 
 def leading_to(kind: str, rng: Random) -> dict[str, Data]:
     """Layers from a kind to others: kind -> layer."""
-    return {
+    found: dict[str, dict[str, Data]] = {
         "image": {
             "seq": {"layer": "to_seq"},
             "vector": {"layer": "global_pool", "mode": rng.choice(["avg", {"choice": ["avg", "max"]}])},
@@ -48,7 +48,8 @@ def leading_to(kind: str, rng: Random) -> dict[str, Data]:
             "seq": {"layer": "embedding", "vocabulary": 7, "out": rng.choice([4, {"choice": [2, 4]}])},
             "vector": {"layer": "ngram_bag", "n": rng.choice([1, {"int": [1, 2]}]), "buckets": 11, "out": 4},
         },
-    }[kind]
+    }
+    return found[kind]
 
 
 def _some(rng: Random, given: Data, optional: Data) -> Data:

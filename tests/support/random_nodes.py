@@ -52,6 +52,7 @@ class NodeMaker:
         return data
 
     def makers(self, scope: Scope) -> list[Callable[[Scope, int], Data]]:
+        found: list[Callable[[Scope, int], Data]]
         found = [self.sequence, self.choice, self.parallel, self.residual, self.repeat, self.cell, self.cells]
         found += [self.linked, self.scoped]
         found += [self.use] * 2 if scope.parts else []

@@ -76,7 +76,9 @@ def sample_messages(
     return experiment, trials, report
 
 
-def _trial(space: Space, rng: random.Random, number: int, role: int, accuracy: float) -> trial_pb2.Trial:
+def _trial(
+    space: Space, rng: random.Random, number: int, role: trial_pb2.TrialRole.ValueType, accuracy: float
+) -> trial_pb2.Trial:
     architecture = space.sample(rng)
     graph = space.graph(architecture, classes=10)
     trial = trial_pb2.Trial(

@@ -9,7 +9,9 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def wait_for(condition: Callable[[], Value], seconds: float = 60.0, what: str = "a condition") -> Value:
+def wait_for(
+    condition: Callable[[], Value | None], seconds: float = 60.0, what: str = "a condition"
+) -> Value:
     """The condition's first true value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

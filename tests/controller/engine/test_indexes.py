@@ -59,7 +59,9 @@ async def test_no_query_scans_a_collection(world: Any, database: Any) -> None:
     await world.listed(states=[trial_pb2.TRIAL_STATE_COMPLETED], roles=[trial_pb2.TRIAL_ROLE_SEARCH])
     await world.listed(order=trial_pb2.TRIAL_ORDER_BEST)
     await world.listed(order=trial_pb2.TRIAL_ORDER_NUMBER_DESCENDING)
-    listing = experiment_pb2.ListExperimentsRequest(parent="projects/p", states=[3], page_size=1)
+    listing = experiment_pb2.ListExperimentsRequest(
+        parent="projects/p", states=[experiment_pb2.EXPERIMENT_STATE_SUCCEEDED], page_size=1
+    )
     await world.experiments.ListExperiments(listing, None)
     await world.events()
     await world.report()

@@ -30,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pymongo import AsyncMongoClient
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model import Begun, Model
+from model import Begun, Model  # type: ignore[import-not-found]
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 STATES = {1: "ready", 2: "leased", 4: "completed", 6: "failed", 7: "cancelled"}

@@ -77,7 +77,7 @@ class Served:
 async def serve(token: str = "") -> AsyncIterator[Served]:
     registry = CollectorRegistry()
     edge = Edge(Gate(token), Rules(), Metrics(registry), time.monotonic)
-    servicer = Scripted()
+    servicer = Scripted()  # type: ignore[abstract]
     server = grpc.aio.server(interceptors=[edge], options=[("grpc.max_receive_message_length", 65536)])
     experiment_pb2_grpc.add_ExperimentServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -106,7 +106,7 @@ def raising(error: Exception) -> Body:
     return body
 
 
-@pytest.mark.parametrize("kind", sorted(errors.BY_CODE.values(), key=lambda kind: kind.code))
+@pytest.mark.parametrize("kind", [kind for _, kind in sorted(errors.BY_CODE.items())])
 async def test_each_error_becomes_its_status_with_a_stable_reason(
     served: Served, kind: type[errors.ArchloomError]
 ) -> None:
@@ -176,7 +176,7 @@ async def test_a_call_that_reports_faults_gets_a_faulty_request(served: Served) 
 
 async def test_unreadable_bytes_are_an_invalid_argument_even_there(served: Served) -> None:
     for method in ("GetExperiment", "ValidateExperiment"):
-        raw = served.channel.unary_unary(f"/archloom.v1.ExperimentService/{method}")
+        raw: Any = served.channel.unary_unary(f"/archloom.v1.ExperimentService/{method}")
         refused = await refusal_of(raw(b"\x0a\xff"))
         assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
     assert not served.servicer.seen

@@ -89,7 +89,7 @@ async def test_broken_rules_of_named_fields_are_told(experiments: Any) -> None:
 
 async def test_users_trials_and_the_end_of_an_experiment(experiments: Any, channel: grpc.aio.Channel) -> None:
     trials = trial_pb2_grpc.TrialServiceStub(channel)
-    own = load_preset("nasbench201").at(7).to_proto()
+    own = next(load_preset("nasbench201").enumerate()).to_proto()
     request = trial_pb2.EnqueueTrialsRequest(
         parent=NAME, trials=[trial_pb2.EnqueuedTrial(architecture=own)], request_id="once"
     )

@@ -10,7 +10,15 @@ import grpc
 import pytest
 from archloom.errors import InvalidInput
 from archloom.space import load_preset, preset_names
-from archloom.v1 import admin_pb2, admin_pb2_grpc, model_pb2, model_pb2_grpc, registry_pb2, registry_pb2_grpc
+from archloom.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    common_pb2,
+    model_pb2,
+    model_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 from archloom_controller.registry import RegistryStore
 from archloom_controller.settings import Settings
 from archloom_controller.store import Store
@@ -31,7 +39,7 @@ TOLD = registry_pb2.RegisterEvaluatorRequest(
             name="datasets/digits", task_kind="classification", shape=[1, 8, 8], classes=10, digest="d"
         )
     ],
-    proxies=[registry_pb2.Proxy(name="proxies/synflow", goal="GOAL_MAXIMIZE")],
+    proxies=[registry_pb2.Proxy(name="proxies/synflow", goal=common_pb2.GOAL_MAXIMIZE)],
     dataset_schemes=["npz"],
     dataset_roots=["/data/sets"],
 )

@@ -89,7 +89,7 @@ async def test_a_batch_of_a_thousand_is_worked_on_beside_the_event_loop(
 
         def noted(*given: Any, method: Any = method) -> Architecture:
             threads.add(get_ident())
-            return method(*given)  # type: ignore[no-any-return]
+            return method(*given)
 
         monkeypatch.setattr(Space, name, noted)
     request = space_service_pb2.SampleArchitecturesRequest(source=PRESET, count=1000, seed=1)
@@ -135,7 +135,9 @@ async def test_encodings_and_graphs_are_the_spaces_own(stub: Any) -> None:
     architecture = SPACE.sample(Random(2))
     for kind, name in (("VECTOR", "vector"), ("PATH", "path"), ("GRAPH", "graph")):
         request = space_service_pb2.EncodeArchitecturesRequest(
-            source=PRESET, architectures=[architecture.to_proto()], encoding=f"ARCHITECTURE_ENCODING_{kind}"
+            source=PRESET,
+            architectures=[architecture.to_proto()],
+            encoding=space_service_pb2.ArchitectureEncoding.Value(f"ARCHITECTURE_ENCODING_{kind}"),
         )
         row = (await stub.EncodeArchitectures(request)).encodings[0].values
         assert tuple(row) == SPACE.encode(architecture, name)  # type: ignore[arg-type]

@@ -22,7 +22,9 @@ class Garbled:
         self.answers = {"DescribeStrategy": b"\xff\xff\xff", "ValidateStrategy": b"\xff\xff\xff"}
         self.asked = 0
         self._server = grpc.aio.server()
-        handlers = {name: grpc.unary_unary_rpc_method_handler(self._handler(name)) for name in self.answers}
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(self._handler(name)) for name in self.answers
+        }
         service = grpc.method_handlers_generic_handler("archloom.v1.StrategyService", handlers)
         self._server.add_generic_rpc_handlers((service,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"

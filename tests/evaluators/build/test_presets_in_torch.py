@@ -75,7 +75,7 @@ def test_a_preset_trains(name: str) -> None:
     network = build_module(graph)
     found = network(*inputs_of(graph))
     outputs = found.values() if isinstance(found, dict) else [found]
-    sum(output.square().mean() for output in outputs).backward()  # type: ignore[union-attr]
+    sum(output.square().mean() for output in outputs).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 

@@ -143,7 +143,9 @@ def test_npz_layouts(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int
 
 
 def test_npz_with_parts_of_its_own(tmp_path: Path) -> None:
-    arrays = {f"x_{part}": np.full((n, 3), n, np.float32) for part, n in zip(PARTS, (6, 4, 2), strict=True)}
+    arrays: dict[str, Any] = {
+        f"x_{part}": np.full((n, 3), n, np.float32) for part, n in zip(PARTS, (6, 4, 2), strict=True)
+    }
     arrays |= {f"y_{part}": np.arange(n) % 2 for part, n in zip(PARTS, (6, 4, 2), strict=True)}
     np.savez(tmp_path / "a.npz", **arrays, augmentations=np.array(["flip"]))
     dataset = load_dataset("npz:a.npz", Roots((tmp_path,)))

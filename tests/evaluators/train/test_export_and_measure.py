@@ -30,7 +30,7 @@ def test_small_differences_pass_and_are_told() -> None:
     [SCORES + 0.1, SCORES * np.nan, SCORES[:, ::-1], SCORES[:1]],
     ids=["far", "nan", "order", "shape"],
 )
-def test_an_export_that_answers_otherwise_is_refused(found: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_export_that_answers_otherwise_is_refused(found: np.ndarray) -> None:
     with pytest.raises(EvaluationFailure):
         compare(SCORES, found)
 

@@ -11,7 +11,7 @@ from archloom_evaluators.data import digits
 from archloom_evaluators.evaluator import Artifact
 from archloom_evaluators.failures import AttemptYielded, EvaluationFailure, Reason
 from archloom_evaluators.train.checkpoint import Checkpoint, restore_model
-from archloom_evaluators.train.config import TrainConfig, configure
+from archloom_evaluators.train.config import Augmentation, TrainConfig, configure
 from archloom_evaluators.train.loop import TrainingData, schedule, train
 from archloom_evaluators.train.model import tensors, training_data
 from torch import nn
@@ -72,7 +72,7 @@ def network(seed: int) -> nn.Module:
 
 def test_a_small_network_learns_digits(data: TrainingData) -> None:
     run = Recorder()
-    config = TrainConfig(lr=0.01, augmentation={"rotate_degrees": 5.0})
+    config = TrainConfig(lr=0.01, augmentation=Augmentation(rotate_degrees=5.0))
     trained = train(network(1), data, config, 12, 1, run)
     assert trained.metrics["val_accuracy"] > 0.9
     assert [progress for progress, _ in run.curve] == list(range(1, 13))

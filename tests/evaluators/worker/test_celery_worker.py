@@ -22,7 +22,7 @@ from archloom.wakeup import TASK, queue_of
 from archloom_local.process import free_port
 from archloom_local.redis import Redis
 from celery import Celery
-from kombu import Connection
+from kombu.connection import Connection
 from prometheus_client.parser import text_string_to_metric_families
 
 QUEUE = queue_of("cpu")

@@ -180,6 +180,7 @@ def test_proxy_trials_are_scored_many_to_a_lease(served: Any, kit: Any, space: S
     assert set(first) == set(NAMES)
     assert first == third
     assert first["synflow"] != second["synflow"]
+    assert architectures[0] is not None
     graph = space.graph(architectures[0], classes=10)
     assert (first["parameters"], first["flops"]) == (graph.parameters, graph.flops)
     assert not controller.blobs

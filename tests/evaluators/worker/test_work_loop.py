@@ -255,7 +255,7 @@ def own_reason() -> None:
 
 
 def defect() -> None:
-    {}["missing"]
+    dict[str, int]()["missing"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 [*command, "--listen", "127.0.0.1:0"], stderr=errors, cwd=SUPPORT, env=os.environ
             )
         started.append(process)
-        return wait_for(lambda: re.search(r"listening on (\S+)", log.read_text()))[1]
+        listening = wait_for(lambda: re.search(r"listening on (\S+)", log.read_text()))
+        return str(listening[1])
 
     yield run
     for process in started:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import grpc
 import pytest
@@ -31,7 +32,7 @@ def answer(
     return made
 
 
-def sequences(client: Client, **options: float) -> list[int]:
+def sequences(client: Client, **options: Any) -> list[int]:
     return [
         event.sequence for update in client.experiments.watch("sample", **options) for event in update.events
     ]

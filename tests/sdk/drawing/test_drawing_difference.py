@@ -41,7 +41,7 @@ SPACE = Space.from_dict(
         "let": {"normed": {"bool": [False, True]}},
     }
 )
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "normed": True,
     "stem.k": 3,
     "stem.out": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import comb
 from random import Random
 from typing import Any
@@ -112,8 +113,9 @@ def test_every_sample_of_a_densely_linked_stage_builds() -> None:
         architecture = dense.sample(rng)
         graph = dense.graph(architecture)
         assert dense.graph(dense.mutate(architecture, rng)) is not None
-        chosen = sum(len(value) for path, value in architecture.decisions.items() if path.endswith("links"))
-        assert graph.parameters == architecture["r.count"] * (9 * 16 + 4) + chosen * 9 * 16
+        decided: Mapping[str, Any] = architecture.decisions
+        chosen = sum(len(value) for path, value in decided.items() if path.endswith("links"))
+        assert graph.parameters == decided["r.count"] * (9 * 16 + 4) + chosen * 9 * 16
 
 
 def test_links_with_a_count_that_shapes_decide() -> None:

@@ -140,7 +140,8 @@ def test_every_spec_is_well_formed(name: str) -> None:
 
 
 def test_parameters_and_composites_are_described() -> None:
-    for known in (*COMPOSITES.values(), *(operation_specs()[name] for name in BUILT_IN)):
+    described: list[Any] = [*COMPOSITES.values(), *(operation_specs()[name] for name in BUILT_IN)]
+    for known in described:
         assert known.summary
         assert all(each.summary for each in known.parameters), known.name
 

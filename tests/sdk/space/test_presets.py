@@ -7,6 +7,7 @@ from itertools import islice
 from math import prod
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from archloom.space import Architecture, Space, load_preset, preset_names, preset_text
@@ -160,10 +161,10 @@ def test_resolution_depth_and_width_grow_together() -> None:
     assert len(set(found)) == 4
 
 
-def _existing(space: Space, decisions: dict[str, object]) -> Architecture:
+def _existing(space: Space, decisions: dict[str, Any]) -> Architecture:
     """The decisions that exist among these."""
-    unreachable = {fault.field for fault in space.check(Architecture(decisions))}  # type: ignore[arg-type]
-    return Architecture({p: v for p, v in decisions.items() if p not in unreachable})  # type: ignore[misc]
+    unreachable = {fault.field for fault in space.check(Architecture(decisions))}
+    return Architecture({p: v for p, v in decisions.items() if p not in unreachable})
 
 
 @pytest.mark.parametrize("name", ["language_model", "recurrent"])

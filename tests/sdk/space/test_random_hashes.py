@@ -51,9 +51,9 @@ def isomorphic(one: Graph, other: Graph) -> bool:
                 between = (node.id, place)
                 result.add_node(between, kind=place if node.operation.ordered else "edge")
                 result.add_edges_from([(source, between), (between, node.id)])
-        for name, node in graph.outputs.items():
+        for name, source in graph.outputs.items():
             result.add_node(f"out {name}", kind=f"out {name}")
-            result.add_edge(node, f"out {name}")
+            result.add_edge(source, f"out {name}")
         return result
 
     match = networkx.is_isomorphic(drawn(one), drawn(other), node_match=lambda a, b: a["kind"] == b["kind"])
@@ -80,7 +80,7 @@ def renamed(data: Any) -> Any:
         return [renamed(item) for item in data]
     if not isinstance(data, dict):
         return data
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in data.items():
         if key == "name":
             result[key] = f"{value}_other"

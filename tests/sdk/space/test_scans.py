@@ -21,7 +21,7 @@ def space(body: Data, state: Data, shape: tuple[int, int] = (3, 7), **fields: An
     )
 
 
-ELMAN = {
+ELMAN: Data = {
     "sequence": [
         {"name": "joined", "from": ["x", "h"], "layer": "concat"},
         {"name": "new", "layer": "linear", "out": 5, "activation": {"choice": ["tanh", "relu"]}},

@@ -40,7 +40,7 @@ def answering(answer: Callable[[ProposeRequest], Any]) -> StrategyRuntime:
         capabilities = Capabilities(max_objectives=0)
 
         def propose(self, request: ProposeRequest) -> ProposeResult:
-            return answer(request)  # type: ignore[no-any-return]
+            return answer(request)
 
     return StrategyRuntime(Odd())
 
