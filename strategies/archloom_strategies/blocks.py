@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from archloom.space import Graph
@@ -31,10 +32,9 @@ LINKS = 4
 CHAINS = 32
 #: Refinements of the Weisfeiler-Lehman labels.
 REFINEMENTS = 2
+#: Chains and pieces that a process keeps, some 500 bytes each.
+KEPT_CHAINS, KEPT_PIECES = 20_000, 50_000
 
-Chain = tuple[int, ...]
-Chains = frozenset[Chain]
-_BEGIN: Chains = frozenset([()])
 #: What paths meet in, and lead through.
 _MERGES = frozenset(["sum", "concat"])
 _MASK = (1 << 64) - 1
@@ -77,7 +77,7 @@ _known: dict[bytes, _Words] = {}
 def _words(piece: Piece) -> _Words:
     found = _known.get(piece.text)
     if found is None:
-        if len(_known) > 50_000:
+        if len(_known) > KEPT_PIECES:
             _known.clear()
         said = [_said(operation) for operation in piece.operations]
         links = tuple([link for link, _ in said])
@@ -114,59 +114,100 @@ def _paths(sources: Sources, words: Sequence[_Words]) -> Row:
         for source in inputs:
             readers[source] += 1
             last[source] = number
+    begin = _beginning()
     links = [0] * len(words)  # the hash of the row of layers up to here; 0 where none is open
-    before: list[Chains] = [_BEGIN] * len(words)  # what leads to that row
+    before = [begin] * len(words)  # what leads to that row
+    passed: list[Chains | None] = [None] * len(words)  # and through it, once that was asked
     known: dict[tuple[Chains, int], Chains] = {}
+    joined: dict[tuple[Chains, ...], Chains] = {}
 
     def through(number: int) -> Chains:
         """What leads through a piece."""
-        heads, link = before[number], links[number]
-        if not link:
-            return heads
-        found = known.get((heads, link))
+        found = passed[number]
         if found is None:
-            found = known[heads, link] = _extended(heads, link, places)
+            found, link = before[number], links[number]
+            if link:
+                found = known.get((before[number], link)) or _extended(before[number], link, places)
+                known[before[number], link] = found
+            passed[number] = found
         return found
 
     furthest = 0
     for number, (inputs, piece) in enumerate(zip(sources, words, strict=True)):
         # Where all paths meet before a piece, they meet after each of its layers.
-        meeting = number > 0 and furthest <= number
-        own = piece.links[0] if meeting else piece.row
+        meeting = 0 < number >= furthest
+        if last[number] > furthest:
+            furthest = last[number]
         if len(inputs) == 1:
             [source] = inputs
-            if meeting and not links[source] and before[source] is _BEGIN:  # as most in a chain of layers
+            if meeting and not links[source] and before[source] is begin:  # as most in a chain of layers
                 places.update(piece.alone)
-                furthest = max(furthest, last[number])
                 continue
             if readers[source] == 1 and links[source]:
                 more = piece.links[:1] if meeting else piece.links
                 before[number], links[number] = before[source], _in_a_row(links[source], more)
             else:
-                before[number], links[number] = through(source), own
+                before[number], links[number] = through(source), piece.links[0] if meeting else piece.row
         elif inputs:
-            met = frozenset().union(*[through(source) for source in inputs])
-            before[number] = frozenset(sorted(met)[:CHAINS]) if len(met) > CHAINS else met
-            links[number] = own
+            met = tuple([through(source) for source in inputs])
+            if met not in joined:
+                joined[met] = _joined(met)
+            before[number], links[number] = joined[met], piece.row
         if meeting:  # a stretch ends, and the next begins
-            places.update(map(_place, through(number)))
+            places.update([_place(one.links) for one in through(number)])
             places.update(piece.alone[1:])
-            before[number], links[number] = _BEGIN, 0
-        furthest = max(furthest, last[number])
+            before[number], links[number], passed[number] = begin, 0, begin
     row = np.zeros(PATHS, np.uint8)
     row[list(places)] = 1
     return row
 
 
+class _Chain:
+    """Links on the way to a layer, the last ``LINKS - 1`` at most. Equal ones that have one beginning are one
+    object, so that a chain is made longer by looking it up.
+    """
+
+    __slots__ = ("links", "longer", "siblings")
+
+    def __init__(self, links: tuple[int, ...], siblings: dict[tuple[int, ...], _Chain]) -> None:
+        self.links = links
+        self.siblings = siblings
+        self.longer: dict[int, tuple[_Chain, int]] = {}
+        """By the next link: what goes on, and where the whole chain stands; -1 where it is not yet whole."""
+
+    def extended(self, link: int) -> tuple[_Chain, int]:
+        links, place = (*self.links, link), -1
+        if len(links) == LINKS:
+            links, place = links[1:], _place(links)
+        found = self.siblings.get(links) or self.siblings.setdefault(links, _Chain(links, self.siblings))
+        self.longer[link] = found, place
+        return found, place
+
+
+Chains = frozenset[_Chain]
+_links = attrgetter("links")
+_begin: Chains = frozenset([_Chain((), {})])
+
+
+def _beginning() -> Chains:
+    """The empty chain, with all that began with it; a new one where that is much."""
+    global _begin
+    [empty] = _begin
+    if len(empty.siblings) > KEPT_CHAINS:
+        _begin = frozenset([_Chain((), {})])
+    return _begin
+
+
 def _extended(heads: Chains, link: int, places: set[int]) -> Chains:
-    chains = []
-    for head in heads:
-        chain = (*head, link)
-        if len(chain) == LINKS:
-            places.add(_place(chain))
-            chain = chain[1:]
-        chains.append(chain)
-    return frozenset(chains)
+    longer = [head.longer.get(link) or head.extended(link) for head in heads]
+    places.update([place for _, place in longer])
+    places.discard(-1)
+    return frozenset([head for head, _ in longer])
+
+
+def _joined(met: Sequence[Chains]) -> Chains:
+    found = met[0].union(*met[1:])
+    return found if len(found) <= CHAINS else frozenset(sorted(found, key=_links)[:CHAINS])
 
 
 def _in_a_row(link: int, more: Sequence[int]) -> int:
@@ -181,7 +222,7 @@ def _then(link: int, word: int) -> int:
 
 
 @lru_cache(maxsize=100_000)
-def _place(chain: Chain) -> int:
+def _place(chain: tuple[int, ...]) -> int:
     found = 0
     for link in chain:
         found = _then(found, link)

@@ -73,6 +73,17 @@ def test_rows_depend_neither_on_a_networks_pieces_nor_on_what_is_encoded_with_it
         assert all(map(np.array_equal, found, expected))
 
 
+def test_rows_do_not_depend_on_what_is_forgotten_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = load_preset("darts")
+    rng = random.Random(4)
+    graphs = [space.graph(space.sample(rng)) for _ in range(3)]
+    kept = blocks(graphs)
+    monkeypatch.setattr("archloom_strategies.blocks.KEPT_CHAINS", 0)
+    monkeypatch.setattr("archloom_strategies.blocks.KEPT_PIECES", 0)
+    for found, expected in zip(blocks(graphs), kept, strict=True):
+        assert all(map(np.array_equal, found, expected))
+
+
 def test_what_a_network_was_encoded_as_holds_for_all_recipes() -> None:
     space = load_preset("text_encoder")
     encoder, rng = Encoder(space), random.Random(5)
