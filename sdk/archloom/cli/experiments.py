@@ -74,7 +74,7 @@ def get_experiment(name: Name, as_json: AsJson = False) -> None:
             f"{experiment.proxy_trials_charged} of {experiment.spec.budget.proxy_trials} charged",
         ),
         ("device seconds", number(experiment.device_seconds_charged)),
-        ("winner", experiment.winner or "not fixed yet"),
+        ("winner", experiment.winner or ("none" if experiment.ended else "not fixed yet")),
         ("created", experiment.create_time),
         ("ended", experiment.end_time),
     ]

@@ -256,6 +256,16 @@ def test_a_trial_is_shown_with_what_the_strategy_said_of_it(
     assert re.search(r"note +promoted to rung 2 of 3\b", shown)
 
 
+@pytest.mark.parametrize(("state", "told"), [("RUNNING", "not fixed yet"), ("FAILED", "none")])
+def test_a_winner_is_awaited_while_there_may_be_one(
+    fake: FakeServer, capfd: pytest.CaptureFixture[str], state: str, told: str
+) -> None:
+    fake.experiment.winner = ""
+    fake.experiment.state = pb.ExperimentState.Value(f"EXPERIMENT_STATE_{state}")
+    assert main(["experiments", "get", "sample"]) == 0
+    assert re.search(rf"winner +{told}\b", capfd.readouterr().out)
+
+
 def test_one_of_each_reads_and_parses(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["experiments", "get", "sample"]) == 0
     assert "15 completed" in capfd.readouterr().out
