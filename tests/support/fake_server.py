@@ -173,6 +173,7 @@ class _Registry(registry_pb2_grpc.RegistryServiceServicer):
         answer = registry_pb2.ListStrategiesResponse()
         first = answer.strategies.add(name="strategies/random", address="127.0.0.1:1", serving=True)
         first.description.name, first.description.version = "random", "1"
+        first.description.build = "0.1.0+ab"
         answer.strategies.add(name="strategies/mine", problem="no answer")
         return answer
 

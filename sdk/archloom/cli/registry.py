@@ -81,6 +81,7 @@ def _show(strategy: StrategyInfo) -> None:
     typer.echo(f"{strategy.name} {strategy.version}: {strategy.summary}")
     if not strategy.serving:
         typer.echo(f"It does not serve: {strategy.problem}")
+    typer.echo(f"Build: {strategy.build}")
     typer.echo(f"Objectives: {strategy.max_objectives or 'any number'}")
     for ability, has in strategy.abilities.items():
         typer.echo(f"{ability.capitalize()}: {'yes' if has else 'no'}")

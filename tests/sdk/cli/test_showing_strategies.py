@@ -57,6 +57,7 @@ def test_a_strategy_is_shown_with_its_settings(capfd: pytest.CaptureFixture[str]
     assert main(["strategies", "show", "random"]) == 0
     shown = capfd.readouterr().out
     assert shown.startswith("random ")
+    assert "Build: 0.1.0+ab" in shown
     assert "Objectives: " in shown
     assert "Constraints: " in shown
     assert main(["strategies", "show", "random", "--json"]) == 0
