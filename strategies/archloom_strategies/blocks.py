@@ -45,7 +45,7 @@ def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row]]:
     """Paths, neighborhoods and sizes of each."""
     if not graphs:
         return []
-    words = [[_words(piece) for piece in graph.pieces] for graph in graphs]
+    words = [[_known.get(piece.text) or _words(piece) for piece in graph.pieces] for graph in graphs]
     near = _neighborhoods(graphs, words)
     return [
         (_paths(graph.sources, said), row, _sizes(graph))
@@ -75,15 +75,14 @@ _known: dict[bytes, _Words] = {}
 
 
 def _words(piece: Piece) -> _Words:
-    found = _known.get(piece.text)
-    if found is None:
-        if len(_known) > KEPT_PIECES:
-            _known.clear()
-        said = [_said(operation) for operation in piece.operations]
-        links = tuple([link for link, _ in said])
-        alone = tuple([_place((link,) if link else ()) for link in links])
-        labels = np.array([label for _, label in said], np.uint64).tobytes()
-        found = _known[piece.text] = _Words(len(links), links, _in_a_row(0, links), alone, labels)
+    """Of one that is not known."""
+    if len(_known) > KEPT_PIECES:
+        _known.clear()
+    said = [_said(operation) for operation in piece.operations]
+    links = tuple([link for link, _ in said])
+    alone = tuple([_place((link,) if link else ()) for link in links])
+    labels = np.array([label for _, label in said], np.uint64).tobytes()
+    found = _known[piece.text] = _Words(len(links), links, _in_a_row(0, links), alone, labels)
     return found
 
 
