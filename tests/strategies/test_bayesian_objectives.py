@@ -51,6 +51,7 @@ def promised(
     deviations: np.ndarray,
     warp: Warp | None = None,
     kind: Kind = "expected-improvement",
+    trials: int = 0,
 ) -> Promise:
     """Of candidates [m, objectives] in the warp's units."""
     warp = warp or Warp(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
@@ -65,6 +66,7 @@ def promised(
         candidates,
         ROWS.take(np.arange(len(means))),
         np.random.default_rng(1),
+        trials,
     )
 
 
@@ -113,6 +115,19 @@ def test_it_is_expected_in_the_metrics_own_units() -> None:
     draws = warp.value(mean + deviation * random.standard_normal((4000, 2)))
     by_draws = np.mean([gain(reached, each) for each in draws])
     assert promised(reached, mean, deviation, warp).scores()[0] == pytest.approx(by_draws, rel=0.06)
+
+
+def test_at_every_fourth_trial_the_surrogates_are_doubted() -> None:
+    """One candidate is surely a little better than the front, one is thought to be far behind it."""
+    reached = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]])
+    means, deviations = np.array([[0.55, 0.55], [0.2, 0.2]]), np.array([[0.001, 0.001], [0.3, 0.3]])
+    chosen = [
+        int(np.argmax(promised(reached, means, deviations, trials=trials).scores())) for trials in range(8)
+    ]
+    assert chosen == [0, 0, 0, 1, 0, 0, 0, 1]
+    batch = promised(reached, means, deviations, trials=2)
+    batch.expect(0)
+    assert np.argmax(batch.scores()) == 1
 
 
 def test_of_known_objectives_the_gain_is_exact() -> None:

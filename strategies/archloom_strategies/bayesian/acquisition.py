@@ -22,6 +22,8 @@ Matrix = NDArray[np.float64]
 Kind = Literal["expected-improvement", "upper-confidence-bound", "thompson"]
 #: Standard deviations above the mean that the upper confidence bound looks.
 CONFIDENCE = 2.0
+#: Of several objectives: at one in so many trials, deviations are taken for so many times larger.
+DOUBTED, DOUBT = 4, 2.0
 #: Of several objectives: of the grid that the hypervolume is counted in, at most.
 CELLS = 8_000
 #: Candidates that a sample is drawn of together.
@@ -41,16 +43,23 @@ class Promise(Protocol):
 
 
 def promise(
-    kind: Kind, model: Model, candidates: Sequence[Encoded], rows: Rows, random: Generator
+    kind: Kind,
+    model: Model,
+    candidates: Sequence[Encoded],
+    rows: Rows,
+    random: Generator,
+    trials: int = 0,
 ) -> Promise:
-    """``random`` is drawn from; equal generators give the same promise to the same candidates."""
+    """``random`` is drawn from; equal generators give the same promise to the same candidates. ``trials`` is
+    how many there were.
+    """
     beliefs = [metric.beliefs(candidates, rows) for metric in model.objectives]
     chances = [limit.model.beliefs(candidates, rows) for limit in model.limits]
     feasible = _Feasible(model, chances, len(candidates))
     if not len(model.reached):
         return feasible
     if len(beliefs) > 1:
-        return _Volume(kind, model, beliefs, feasible, random)
+        return _Volume(kind, model, beliefs, feasible, random, trials)
     return _Single(kind, model, beliefs[0], feasible, random)
 
 
@@ -115,6 +124,9 @@ class _Volume:
     Algorithms", 2019). Lengths have a closed form, for known objectives too. With many points and
     objectives the grid is thinned to ``CELLS``.
 
+    A front has many places, and a surrogate that is wrong and sure of one never looks there again: at every
+    ``DOUBTED``-th trial deviations count ``DOUBT``-fold.
+
     y is unwarped. Nobody says from where on an objective is worth anything: the reference point is the worst
     that was reached by a feasible trial and a tenth of the whole extent, or where there are outliers the
     fence of Tukey that they lie behind, so that no effort goes into networks that do not work at all.
@@ -127,8 +139,10 @@ class _Volume:
         beliefs: Sequence[Beliefs],
         feasible: _Feasible,
         random: Generator,
+        trials: int,
     ) -> None:
         self._kind = kind
+        self._trials = trials
         self._model = model
         self._beliefs = beliefs
         self._feasible = feasible
@@ -186,6 +200,8 @@ class _Volume:
     def _looked_at(self, beliefs: Beliefs) -> tuple[Vector, Vector]:
         """Means and deviations: what is believed, or one value of it that is taken for sure."""
         deviation = np.sqrt(beliefs.variance)
+        if (self._trials + 1) % DOUBTED == 0:
+            deviation = DOUBT * deviation
         if self._kind == "expected-improvement":
             return beliefs.mean, deviation
         sure = np.full(len(deviation), 1e-6)
@@ -201,6 +217,7 @@ class _Volume:
             for model, beliefs in zip(self._model.objectives, self._beliefs, strict=True)
         ]
         self._front = self._with(self._front, np.stack(means, 1))
+        self._trials += 1
         self._feasible.expect(place)
 
 

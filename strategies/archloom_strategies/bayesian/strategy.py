@@ -150,7 +150,7 @@ class _Step:
         found = self.view(found)
         rows = Rows.of(found, self.yardstick)
         kind = self.request.settings.acquisition
-        return promise(kind, model, found, rows, np.random.default_rng(seed))
+        return promise(kind, model, found, rows, np.random.default_rng(seed), len(self.log.trials))
 
     def _choose(self, model: Model, found: list[Encoded], seed: int) -> list[Encoded]:
         promised = self._promise(model, found, seed)

@@ -87,4 +87,6 @@ def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Archi
         return None
     seed = request.random_stream("acquisition").getrandbits(64)
     rows = Rows.of(candidates, yardstick)
-    return promise("expected-improvement", model, candidates, rows, np.random.default_rng(seed))
+    return promise(
+        "expected-improvement", model, candidates, rows, np.random.default_rng(seed), len(log.trials)
+    )
