@@ -11,8 +11,8 @@ Five blocks, each a classic encoding, so that a kernel or a tree may weigh them:
   Weisfeiler-Lehman Kernels", ICLR 2021).
 - ``sizes``: logarithms of parameters, multiply-adds, depth and layers.
 
-The space's own path and graph encodings say the same in strings; here a network costs half a millisecond,
-since a search encodes hundreds for one proposal.
+The space's own path and graph encodings say the same in strings; here a network costs half a millisecond
+to one and a half, since a search encodes hundreds for one proposal.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ KEPT = 50_000
 
 def network_of(request: ProposeRequest[Any, Any], architecture: Architecture) -> str:
     """The name of the network and the recipe: equal for architectures that make the same of both, however
-    they are written. Some 1 to 2 ms when it is new to this process. Raises SpaceError for an architecture of
+    they are written. Some .3 to 1 ms when it is new to this process. Raises SpaceError for an architecture of
     another space.
     """
     return networks_of(request.space).name(architecture)

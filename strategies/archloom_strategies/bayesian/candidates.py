@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
 
-#: Layers of networks that are built and encoded for one proposal, some .3 s; a network costs as much as so
+#: Layers of networks that are built and encoded for one proposal, some .15 s; a network costs as much as so
 #: many layers more.
 WORK, OVERHEAD = 90_000, 160
 LEAST, MOST = 64, 300
