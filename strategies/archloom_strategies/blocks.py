@@ -1,4 +1,4 @@
-"""Paths, neighbourhoods and sizes of a network, as rows of numbers: see ``features``.
+"""Paths, neighbourhoods, sizes and routes of a network, as rows of numbers: see ``features``.
 
 A network comes in pieces, layers in a row, of which most are met in hundreds of networks: what can be said of
 a piece alone is worked out once. The rows do not depend on where the layers are cut into pieces.
@@ -20,6 +20,8 @@ from archloom.space.networks.pieces import Piece
 from archloom.space.operations import Operation
 from numpy.typing import NDArray
 
+from archloom_strategies.routes import MERGES, routes
+
 Row = NDArray[np.float32] | NDArray[np.uint8]
 Sources = Sequence[tuple[int, ...]]
 
@@ -35,21 +37,19 @@ REFINEMENTS = 2
 #: Chains and pieces that a process keeps, some 500 bytes each.
 KEPT_CHAINS, KEPT_PIECES = 20_000, 50_000
 
-#: What paths meet in, and lead through.
-_MERGES = frozenset(["sum", "concat"])
 _MASK = (1 << 64) - 1
 _SPREAD = 0x9E3779B97F4A7C15
 
 
-def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row]]:
-    """Paths, neighborhoods and sizes of each."""
+def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row, Row]]:
+    """Paths, neighborhoods, sizes and routes of each."""
     if not graphs:
         return []
     words = [[_known.get(piece.text) or _words(piece) for piece in graph.pieces] for graph in graphs]
     near = _neighborhoods(graphs, words)
     return [
-        (_paths(graph.sources, said), row, _sizes(graph))
-        for graph, said, row in zip(graphs, words, near, strict=True)
+        (_paths(graph.sources, said), row, _sizes(graph), route)
+        for graph, said, row, route in zip(graphs, words, near, routes(graphs), strict=True)
     ]
 
 
@@ -91,7 +91,7 @@ def _said(operation: Operation) -> tuple[int, int]:
     parameters = dict(operation.parameters)
     coarse = f"{operation.name}{parameters.get('k', '')}"
     fine = f"{operation.name}{sorted(parameters.items())}{operation.shape.channels}"
-    return 0 if operation.name in _MERGES else _hashed(coarse), _hashed(fine)
+    return 0 if operation.name in MERGES else _hashed(coarse), _hashed(fine)
 
 
 @lru_cache(maxsize=10_000)

@@ -1,6 +1,6 @@
 """Architectures as rows of numbers, for surrogates: what was decided, and the network that it makes.
 
-Five blocks, each a classic encoding, so that a kernel or a tree may weigh them:
+Six blocks, each a classic encoding, so that a kernel or a tree may weigh them:
 
 - ``decisions``: the space's vector encoding, which says all of an architecture (recipes too), but for
 - ``floats``: its decisions that are floats, such as a learning rate.
@@ -10,6 +10,8 @@ Five blocks, each a classic encoding, so that a kernel or a tree may weigh them:
   (Weisfeiler-Lehman; Ru et al., "Interpretable Neural Architecture Search via Bayesian Optimisation with
   Weisfeiler-Lehman Kernels", ICLR 2021).
 - ``sizes``: logarithms of parameters, multiply-adds, depth and layers.
+- ``routes``: how many layers of each kind, in all and on the ways that have fewest and most of them
+  (Kadlecová et al., "Surprisingly Strong Performance Prediction with Neural Graph Features", ICML 2024).
 
 The space's own path and graph encodings say the same in strings; here a network costs half a millisecond
 to one and a half, since a search encodes hundreds for one proposal.
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 from archloom_strategies.blocks import Row, blocks
 from archloom_strategies.networks import networks_of
 
-BLOCKS = ("decisions", "paths", "neighborhoods", "sizes", "floats")
+BLOCKS = ("decisions", "paths", "neighborhoods", "sizes", "routes", "floats")
 #: One block more, of what is known of an architecture beside itself; no encoder makes it.
 SCORES = "scores"
 #: Architectures that a warm replica keeps encoded, some 3 KB each.
@@ -62,7 +64,7 @@ class Network:
     parameters: int
     flops: int
     layers: int
-    rows: tuple[Row, Row, Row]
+    rows: tuple[Row, Row, Row, Row]
 
 
 class Encoder:

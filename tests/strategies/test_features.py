@@ -26,7 +26,7 @@ def test_cells_that_make_one_network_have_its_rows_but_their_own_decisions() -> 
     assert a.network == b.network != c.network
     rows = dict(zip(BLOCKS, zip(a.rows, b.rows, c.rows, strict=True), strict=True))
     assert not np.array_equal(rows["decisions"][0], rows["decisions"][1])
-    for block in ("paths", "neighborhoods", "sizes"):
+    for block in ("paths", "neighborhoods", "sizes", "routes"):
         first, second, different = rows[block]
         assert np.array_equal(first, second)
         assert not np.array_equal(first, different)
