@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -34,22 +35,31 @@ def show(benchmark: Benchmark, runs: Sequence[Run], total: Mapping[str, object])
     console.print(seeds)
     key = "mean_hypervolume" if benchmark.several else "mean_report"
     measure = "share of the true front's hypervolume" if benchmark.several else "report"
-    console.print(_means(f"mean {measure} after so many queries", key, total))
+    console.print(f"Mean {measure} after so many queries:")
+    console.print(_means(key, total))
     if not benchmark.several:
         _print_found(console, benchmark, len(runs), total)
+    lacking = list(dict.fromkeys(name for run in runs for name in run.lacking))
+    if lacking:
+        console.print(
+            f"{total['strategy']} asked for scores that are not offered: {', '.join(lacking)}. "
+            "Take them from a table by --proxy-table, or compute them by --proxies live."
+        )
 
 
-def _means(title: str, key: str, total: Mapping[str, object]) -> Table:
-    rows = {str(total["strategy"]): total, "random": total.get("random")}
-    table = Table(title=title)
+def _means(key: str, total: Mapping[str, object]) -> Table:
+    rows = {str(total["strategy"]): total}
+    if isinstance(beside := total.get("random"), Mapping):
+        rows["random"] = beside
+    means: dict[str, Any] = {name: row[key] for name, row in rows.items()}
+    milestones = dict.fromkeys(milestone for row in means.values() for milestone in row)
+    reached = [each for each in milestones if any(row[each] is not None for row in means.values())]
+    table = Table()
     table.add_column("strategy")
-    for name, row in rows.items():
-        if isinstance(row, Mapping):
-            means: Mapping[str, float | None] = row[key]
-            if not table.rows:
-                for milestone in means:
-                    table.add_column(milestone, justify="right")
-            table.add_row(name, *(_number(value) for value in means.values()))
+    for milestone in reached:
+        table.add_column(milestone, justify="right")
+    for name, row in means.items():
+        table.add_row(name, *(_number(row[milestone]) for milestone in reached))
     return table
 
 

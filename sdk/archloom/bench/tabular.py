@@ -28,7 +28,7 @@ from archloom.v1 import strategy_pb2
 
 #: Proposals in a row that bring no new query; then a run ends.
 REPEATS = 1_000
-#: Where ``mean_report`` is read off.
+#: Where ``mean_report`` is read off, beside the last query.
 MILESTONES = (25, 50, 100, 150, 300)
 #: Of sums of shares.
 ROUNDING = 1e-9
@@ -53,6 +53,8 @@ class Run:
     """Why it ended: "queries", "repeats", or what the strategy said when it was exhausted."""
     trials: Mapping[int, int] = field(default_factory=dict)
     """How many there were of each fidelity, by epochs."""
+    lacking: tuple[str, ...] = ()
+    """Scores that the strategy asked for and the benchmark does not offer."""
 
     def report_after(self, queries: int) -> float | None:
         """What is reported of the best of the first ``queries``."""
@@ -76,7 +78,7 @@ def run_seeds(
 
 def summary(strategy: str, benchmark: Benchmark, runs: Sequence[Run]) -> dict[str, object]:
     """All seeds in one line; a seed that did not find the best counts as one query more than it had."""
-    milestones = {each: each <= benchmark.queries for each in MILESTONES}
+    milestones = {each: each <= benchmark.queries for each in sorted({*MILESTONES, benchmark.queries})}
     if benchmark.several:
         shares = {
             str(each): _mean([run.best_after(each) or 0.0 for run in runs]) if reached else None
@@ -126,6 +128,7 @@ class _Search:
         self._to_best: int | None = None
         self._asked: set[Query] = set()
         self._spent = self._promised = 0.0
+        self._lacking: dict[str, None] = {}
         self._in_a_row = self._repeats = self._proxy_evaluations = 0
 
     def run(self) -> Run:
@@ -151,6 +154,7 @@ class _Search:
             self._proxy_evaluations,
             end,
             Counter(query.epochs for query in self._known),
+            tuple(self._lacking),
         )
 
     @property
@@ -240,6 +244,7 @@ class _Search:
     ) -> None:
         unknown = [name for name in proxies if not self._benchmark.offers(name)]
         if unknown:
+            self._lacking |= dict.fromkeys(unknown)
             self._refuse(ordinal, proposal, f"the benchmark has no proxy {unknown[0]!r}")
             return
         scores = self._benchmark.scores(Architecture.from_proto(proposal.architecture), proxies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_one_line_a_seed_and_one_of_all(table: Path, capsys: pytest.CaptureFixtu
         "mean_report",
     }
     assert (total["strategy"], total["median_queries_to_best"], total["found"]) == ("random", 31, 0)
-    assert list(total["mean_report"]) == ["25", "50", "100", "150", "300"]
+    assert list(total["mean_report"]) == ["25", "30", "50", "100", "150", "300"]
     assert main(command(table, *arguments)) == 0
     assert lines(capsys) == [*seeds, total]
 
@@ -189,3 +190,22 @@ def test_several_metrics_from_several_tables_beside_random(
     assert "share of the true front's hypervolume" in " ".join(capsys.readouterr().out.split())
     assert main(command(table, *arguments, "--report", "test")) == 1
     assert "--report: several metrics" in capsys.readouterr().err
+
+
+def test_of_a_short_search_the_end_is_shown(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(table, "--strategy", "random", "--queries", "5", "--seeds", "2")) == 0
+    shown = capsys.readouterr().out
+    means = shown[shown.index("so many") :]
+    [columns] = [line for line in means.splitlines() if "strategy" in line]
+    assert columns.replace("┃", " ").split() == ["strategy", "5"]
+    [row] = [line for line in means.splitlines() if line.startswith("│ random")]
+    assert re.search(r"│ random\s+│ \d", row)
+
+
+def test_scores_that_are_not_offered_are_told(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = '{"scores": ["synflow", "score"]}'
+    arguments = ("--strategy", "training-free", "--settings", scores, "--queries", "5", "--seeds", "1")
+    assert main(command(table, *arguments)) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "asked for scores that are not offered: synflow" in shown
+    assert "--proxies live" in shown

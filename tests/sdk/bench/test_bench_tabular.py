@@ -120,5 +120,5 @@ def test_what_was_not_found_counts_as_one_more() -> None:
         "least_queries_to_best": 7,
         "most_queries_to_best": 61,
         "found": 1,
-        "mean_report": {"25": 20.0, "50": 21.0, "100": None, "150": None, "300": None},
+        "mean_report": {"25": 20.0, "50": 21.0, "60": 21.0, "100": None, "150": None, "300": None},
     }
