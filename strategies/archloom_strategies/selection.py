@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Scores = tuple[float, ...]
 
+#: Points whose dominators are counted together; the memory it takes is that of so many times all.
+COUNTED = 256
+
 
 def winner(scores: Sequence[Scores], violations: Sequence[float]) -> int:
     """The place of the best of a tournament; of equals the first, so shuffle them before.
@@ -53,6 +56,19 @@ def fronts(scores: Sequence[Scores], violations: Sequence[float]) -> list[int]:
                 numbers[place] = front
         front += 1
     return numbers
+
+
+def dominators(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """How many others dominate each point [n, objectives]; larger is better."""
+    found = np.zeros(len(points), np.intp)
+    for start in range(0, len(points), COUNTED):
+        some = points[start : start + COUNTED]
+        no_worse, better = np.ones((len(some), len(points)), bool), np.zeros((len(some), len(points)), bool)
+        for mine, column in zip(some.T, points.T, strict=True):
+            no_worse &= column[None] >= mine[:, None]
+            better |= column[None] > mine[:, None]
+        found[start : start + COUNTED] = (no_worse & better).sum(1)
+    return found
 
 
 def layers(points: NDArray[np.float64]) -> NDArray[np.intp]:

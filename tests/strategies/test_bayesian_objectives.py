@@ -10,13 +10,14 @@ from archloom.space import Architecture, load_preset
 from archloom.strategy import Comparison, Constraint, Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing.session import Session
-from archloom_strategies.bayesian.acquisition import Kind, Promise, dominators, promise
+from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
 from archloom_strategies.bayesian.beliefs import Believed, GaussianSurrogate
 from archloom_strategies.bayesian.model import MetricModel, Model, build
 from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.bayesian.strategy import BayesianOptimization
 from archloom_strategies.bayesian.warping import Warp, fence
 from archloom_strategies.features import Encoder, measure
+from archloom_strategies.selection import dominators
 from archloom_strategies.trials import Trial
 
 CELLS = load_preset("nasbench201")

@@ -15,6 +15,7 @@ from archloom_strategies.bayesian.model import Model
 from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.bayesian.warping import fence
 from archloom_strategies.features import Encoded
+from archloom_strategies.selection import dominators
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -28,8 +29,6 @@ DOUBTED, DOUBT = 4, 2.0
 CELLS = 8_000
 #: Candidates that a sample is drawn of together.
 HOPEFUL = 256
-#: Points whose dominators are counted together; the memory it takes is that of so many times all.
-COUNTED = 256
 
 
 class Promise(Protocol):
@@ -256,19 +255,6 @@ def _some(values: Vector, most: int) -> Vector:
 def _reference(reached: Vector) -> float:
     cut, least = fence(reached), float(reached.min())
     return cut if cut > least else least - 0.1 * (float(np.ptp(reached)) or 1.0)
-
-
-def dominators(points: Matrix) -> NDArray[np.intp]:
-    """How many others dominate each point [n, objectives]; larger is better."""
-    found = np.zeros(len(points), np.intp)
-    for start in range(0, len(points), COUNTED):
-        some = points[start : start + COUNTED]
-        no_worse, better = np.ones((len(some), len(points)), bool), np.zeros((len(some), len(points)), bool)
-        for mine, column in zip(some.T, points.T, strict=True):
-            no_worse &= column[None] >= mine[:, None]
-            better |= column[None] > mine[:, None]
-        found[start : start + COUNTED] = (no_worse & better).sum(1)
-    return found
 
 
 def _undominated(points: Matrix) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
 
-from archloom_strategies.bayesian.acquisition import Kind, Promise, dominators, promise
+from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
 from archloom_strategies.bayesian.candidates import Candidates
 from archloom_strategies.bayesian.model import Model, build
@@ -21,7 +21,7 @@ from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.bayesian.trees import TreesSurrogate
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
-from archloom_strategies.selection import crowding
+from archloom_strategies.selection import crowding, dominators
 from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log, Trial, read_log
 
