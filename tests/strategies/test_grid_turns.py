@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from archloom.space import Architecture, Space, load_preset
 from archloom.space.decisions.choices import Decisions
-from archloom.space.decisions.sharing import Whole
+from archloom.space.decisions.sharing import Profile, Whole, product
+from archloom_strategies.grid import turns
 from archloom_strategies.grid.points import with_points
 from archloom_strategies.grid.turns import Turns, nested
 from random_spaces import MORE, drawn_spaces
@@ -36,8 +37,8 @@ recipe: {{lr: {{log: [0.001, 0.1]}}}}
 
 
 def members(space: Space, number: int, points: int = 3, key: int = 5) -> list[Decisions]:
-    turns = Turns(with_points(space.choices, points))
-    return [turns.member(turn, key) for turn in range(number)]
+    order = Turns(with_points(space.choices, points))
+    return [order.member(turn, key) for turn in range(number)]
 
 
 def counts(found: list[Decisions], path: str) -> list[int]:
@@ -73,6 +74,34 @@ def test_parts_used_in_common_are_decided_once_and_evenly() -> None:
     used = [member for member in found if "block" in (member["a"], member["b"])]
     assert [("block.first.k" in member) for member in found] == [(member in used) for member in found]
     assert min(counts(found, "block.first.k")) >= len(used) // 3 - 2
+
+
+def used_again(parts: int) -> Space:
+    """All parts stand in a row in one of two options, and behind each may stand again."""
+    lines = [f"{IMAGE}parts:"]
+    lines += [f"  p{number}: {{layer: conv, k: {{choice: [1, 3]}}, out: 4}}" for number in range(parts)]
+    lines += ["body:", "  name: all", "  choice:", "    no: {layer: relu}", "    yes:", "      sequence:"]
+    lines += [f"      - {{use: p{number}}}" for number in range(parts)]
+    again = "{{name: c{0}, choice: {{a: {{layer: relu}}, b: {{use: p{0}}}}}}}"
+    lines += [f"      - {again.format(number)}" for number in range(parts)]
+    return Space.from_yaml("\n".join(lines) + "\n")
+
+
+def test_uses_of_what_is_there_anyhow_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows may reach any subset of 14 parts; all that counts is that they are there."""
+    space = used_again(3)
+    assert len({Architecture(member).key for member in members(space, space.size())}) == space.size() == 65
+    largest = 0
+
+    def noted(one: Profile, other: Profile) -> Profile:
+        nonlocal largest
+        found = product(one, other)
+        largest = max(largest, len(found))
+        return found
+
+    monkeypatch.setattr(turns, "product", noted)
+    assert any(member["all"] == "yes" for member in members(used_again(14), 2))
+    assert 0 < largest < 10
 
 
 @pytest.mark.parametrize("preset", ["nasbench201", "darts", "mobile", "text_encoder"])

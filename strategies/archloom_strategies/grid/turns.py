@@ -23,7 +23,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from operator import mul
+from operator import mul, or_
 
 from archloom.space.decisions.choices import All, Branch, Decisions, Leaf, Tree
 from archloom.space.decisions.sharing import Profile, Reached, Shared, Whole, product, union
@@ -71,7 +71,9 @@ class _Walk:
     decisions: Decisions = field(default_factory=dict)
 
     def tree(self, tree: Tree, after: Profile) -> None:
-        """Decides what stands in a tree. ``after`` is the profile of what comes after it."""
+        """Decides what stands in a tree. ``after`` is the profile of what comes after it, in which parts may
+        be left out that are reached in this tree or before it anyhow.
+        """
         match tree:
             case All():
                 self.all(tree.children, after)
@@ -89,9 +91,11 @@ class _Walk:
                 self.reached = union(self.reached, (self.parts[id(tree)],))
 
     def all(self, trees: Sequence[Tree], after: Profile) -> None:
+        profiles = [self.whole.profile(tree) for tree in trees]
+        sure = list(accumulate(map(_sure, profiles), or_))
         behind = [after]
-        for tree in reversed(trees[1:]):
-            behind.append(product(self.whole.profile(tree), behind[-1]))
+        for place in range(len(trees) - 1, 0, -1):
+            behind.append(_without(product(profiles[place], behind[-1]), sure[place - 1]))
         for tree in trees:
             self.tree(tree, behind.pop())
 
@@ -146,6 +150,24 @@ class _Walk:
         # it dealt already goes one further.
         index = scope.first + place * scope.stride + place * math.gcd(scope.stride, count) // count
         return nested(index % count, count, f"{scope.name} {tree.path} {scope.first // count}")
+
+
+def _sure(profile: Profile) -> frozenset[int]:
+    """The parts that are reached whatever is decided."""
+    return frozenset() if () in profile else frozenset.intersection(*map(frozenset, profile))
+
+
+def _without(profile: Profile, sure: frozenset[int]) -> Profile:
+    """With sets that differ only in parts that something before reaches anyhow as one: a space has few sets,
+    and what comes after a place in it may by itself have a power of that.
+    """
+    if not sure:
+        return profile
+    left: Profile = {}
+    for reached, number in profile.items():
+        rest = tuple([part for part in reached if part not in sure])
+        left[rest] = left.get(rest, 0) + number
+    return left
 
 
 def nested(index: int, count: int, key: str) -> int:
