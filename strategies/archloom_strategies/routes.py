@@ -38,7 +38,7 @@ def routes(graphs: Sequence[Graph]) -> Rows:
     sizes = np.array([len(graph.pieces) for graph in graphs], np.intp)
     firsts = np.cumsum(sizes) - sizes
     own = np.stack([_kinds(piece) for graph in graphs for piece in graph.pieces])
-    counts = np.add.reduceat(own, firsts, dtype=np.int32)
+    counts = np.add.reduceat(own, firsts)
     read = list(chain.from_iterable([graph.sources for graph in graphs]))
     reads = np.fromiter(map(len, read), np.intp, len(read))
     sources = np.fromiter(chain.from_iterable(read), np.intp) + np.repeat(np.repeat(firsts, sizes), reads)
@@ -60,7 +60,7 @@ def routes(graphs: Sequence[Graph]) -> Rows:
         ways[start:end] += least
     unread = np.ones(len(own), bool)
     unread[sources] = False
-    least = np.full((len(graphs), ways.shape[1]), np.iinfo(np.int16).max, np.int16)
+    least = np.full((len(graphs), ways.shape[1]), np.iinfo(np.int32).max, np.int32)
     np.minimum.at(least, graph_of[unread], ways[unread])
     fewest, most = np.split(least, 2, axis=1)
     found: Rows = np.sqrt(np.concatenate([counts, fewest, -most], axis=1), dtype=np.float32)
@@ -78,16 +78,16 @@ def _levels(sources: Sequence[Sequence[int]]) -> list[int]:
     return found
 
 
-_known: dict[bytes, NDArray[np.int16]] = {}
+_known: dict[bytes, NDArray[np.int32]] = {}
 
 
-def _kinds(piece: Piece) -> NDArray[np.int16]:
+def _kinds(piece: Piece) -> NDArray[np.int32]:
     """How many layers of each kind, and of all."""
     found = _known.get(piece.text)
     if found is None:
         if len(_known) > 50_000:
             _known.clear()
-        found = np.zeros(KINDS + 1, np.int16)
+        found = np.zeros(KINDS + 1, np.int32)
         for operation in piece.operations:
             if operation.name not in MERGES:
                 found[_column(_kind(operation))] += 1

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from archloom.space import Graph, load_preset
+from archloom.space import Graph, Space, load_preset
 from archloom.space.nasbench201 import from_arch_string
 from archloom_strategies.routes import KINDS, MERGES, routes
 
@@ -48,6 +48,16 @@ def test_a_skip_connection_shortens_the_shortest_way_and_leaves_the_longest() ->
     assert one[ALL[0]] == other[ALL[0]]
     assert one[ALL[1]] > other[ALL[1]]
     assert one[ALL[2]] == other[ALL[2]]
+
+
+def test_networks_of_tens_of_thousands_of_layers_are_counted() -> None:
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        "body: {repeat: {count: 40, body: {repeat: {count: 1000, body: {layer: relu}}}}}\n"
+    )
+    [graph] = [space.graph(each) for each in space.enumerate()]
+    [row] = routes([graph])
+    assert row[ALL] == pytest.approx([40_001**0.5] * 3)
 
 
 def test_without_networks_there_are_no_rows() -> None:
