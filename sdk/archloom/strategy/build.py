@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import tokenize
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -67,16 +68,22 @@ def _source(name: str) -> tuple[str, str]:
         # By its whole name find_spec would load what the module stands in.
         spec = importlib.util.find_spec(top)
         if spec is not None and spec.origin and not parts:
-            return Path(spec.origin).read_text(encoding="utf-8"), spec.parent or ""
+            return _text(Path(spec.origin)), spec.parent or ""
         for folder in (spec.submodule_search_locations if spec is not None else None) or ():
             place = Path(folder, *parts)
             if (file := place.with_suffix(".py")).is_file():
-                return file.read_text(encoding="utf-8"), name.rpartition(".")[0]
+                return _text(file), name.rpartition(".")[0]
             if (file := place / "__init__.py").is_file():
-                return file.read_text(encoding="utf-8"), name
-    except (OSError, TypeError, ValueError):
+                return _text(file), name
+    except (OSError, SyntaxError, TypeError, ValueError):  # a file may name an encoding that there is not
         pass
     return "", ""
+
+
+def _text(file: Path) -> str:
+    """As it reads once it is loaded."""
+    with tokenize.open(file) as opened:
+        return opened.read()
 
 
 def _imported(source: str, package: str) -> list[str]:
@@ -92,7 +99,10 @@ def _imported(source: str, package: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             name = "." * node.level + (node.module or "")
             if node.level:
-                name = importlib.util.resolve_name(name, package)
+                try:
+                    name = importlib.util.resolve_name(name, package)
+                except ImportError:  # more levels up than there are
+                    continue
             found += [name, *(f"{name}.{each.name}" for each in node.names)]
     return found
 

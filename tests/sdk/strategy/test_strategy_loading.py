@@ -109,7 +109,8 @@ def test_who_calls_others_by_name_has_the_builds_of_all_that_are_installed(tmp_p
     installed = tmp_path / "theirs-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    points = "their = theirs:Their\nother = their_package.other:Other\nbroken = broken:Broken\n"
+    points = "their = theirs:Their\nother = their_package.other:Other\n"
+    points += "broken = broken:Broken\nadrift = adrift:Adrift\n"
     (installed / "entry_points.txt").write_text(f"[archloom.strategies]\n{points}")
     (tmp_path / "theirs.py").write_text("raise RuntimeError('it is loaded')\n")
     (tmp_path / "their_package").mkdir()
@@ -117,6 +118,7 @@ def test_who_calls_others_by_name_has_the_builds_of_all_that_are_installed(tmp_p
     (tmp_path / "their_package" / "other.py").write_text("from . import part\n")
     (tmp_path / "their_package" / "part.py").write_text("SIZE = 3\n")
     (tmp_path / "broken.py").write_text("no python\n")
+    (tmp_path / "adrift.py").write_text("from .. import nothing\n")
     inner = "from archloom_strategies.inner import Inner\n"
     (tmp_path / "composite.py").write_text(inner + MODULE)
 
@@ -142,6 +144,28 @@ def test_who_calls_others_by_name_has_the_builds_of_all_that_are_installed(tmp_p
         assert not mine
         assert not any(others)
         before = after
+
+
+def test_a_build_does_not_depend_on_what_is_loaded(tmp_path: Path) -> None:
+    """However a file is encoded."""
+    package = tmp_path / "encoded"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "marked.py").write_bytes(b"\xef\xbb\xbffrom encoded import called\n")
+    (package / "called.py").write_bytes(b"# -*- coding: latin-1 -*-\nNAME = '\xe9'\n")
+    late = "\n\ndef work():\n    from encoded import marked\n\n    return marked\n"
+    (package / "mine.py").write_text(MODULE + late)
+    program = (
+        "import encoded.mine as m, archloom.strategy.build as b\n"
+        "before = b.build_id(m.Mine)\n"
+        "import encoded.marked\n"
+        "print(before, b.build_id(m.Mine))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    before, after = run.stdout.split()
+    assert before == after
 
 
 def test_a_class_without_a_file_has_a_build() -> None:
