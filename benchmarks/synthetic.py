@@ -193,6 +193,8 @@ class Case:
             "repeated_networks": sum(each.repeated for each in self.results),
             "refused": sum(each.refused for each in self.results),
             "seconds_a_search": statistics.fmean(each.seconds for each in self.results),
+            "values": [round(value, 4) for value in values],
+            "random_values": [round(value, 4) for value in at_random],
         }
 
 
