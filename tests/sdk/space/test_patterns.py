@@ -91,3 +91,16 @@ def test_zeroes_that_a_concatenation_needs() -> None:
     space = Space.from_dict({"input": {"x": {"kind": "vector", "shape": [4]}}, "body": {"sequence": layers}})
     for architecture in [*space.enumerate(), *space.enumerate()]:
         assert listing(space.graph(architecture)) == listing(walked(space, architecture))
+
+
+def test_another_thread_may_learn_what_a_node_reads_while_a_key_is_made() -> None:
+    patterns, place = Patterns(), (1, "n")
+    patterns.learn(place, ["a", "b"])
+
+    class Interrupted(dict[str, object]):
+        def get(self, path: str, default: object = None) -> object:
+            patterns.learn(place, [f"{path} of another"])
+            return super().get(path, default)
+
+    assert patterns.decided(place, Interrupted(a=1, b=2)) == ("n", 1, 2)
+    assert patterns.decided(place, {"a": 1, "b": 2}) == ("n", 1, 2, None, None)

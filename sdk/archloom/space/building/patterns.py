@@ -129,7 +129,7 @@ class Patterns:
 
     def decided(self, place: Place, typed: Mapping[str, object]) -> Key:
         """The part of a key that decisions make, which are given by ``literal_key``."""
-        paths = self._read.get(place, ())
+        paths = tuple(self._read.get(place, ()))  # another thread may add to them
         return (place[1], *[typed.get(path) for path in paths])
 
     def find(self, key: Key, place: Place | None) -> Pattern | None:
