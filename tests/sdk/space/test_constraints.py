@@ -97,6 +97,20 @@ def test_constraints_read_variables_and_measures_in_any_combination() -> None:
     assert f"w = {found['w']}" in violation.message
 
 
+def test_another_thread_may_forget_what_was_just_measured() -> None:
+    class Forgotten(dict[bytes, Any]):
+        def __setitem__(self, key: bytes, value: Any) -> None:
+            pass
+
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        "body: {layer: conv, k: {choice: [1, 3]}, out: 4}\n"
+        "constraints: [params < 100]\n"
+    )
+    space._fitting._measures = Forgotten()
+    assert [each["conv.k"] for each in space.enumerate()] == [1]
+
+
 def test_a_constraint_over_variables_alone_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     space = mlp(["w == 1"])
     good = space.sample(Random(0))

@@ -128,15 +128,19 @@ class Fitting:
         """What constraints may read of the network, and the space's variables; None where it does not fit."""
         network = [(path, value) for path, value in decisions.items() if not path.startswith("recipe.")]
         key = sha256(repr(network).encode()).digest()
-        if key not in self._measures:
-            if len(self._measures) >= _REMEMBERED:
-                self._measures.clear()
-            try:
-                graph = self.build(decisions)
-                self._measures[key] = {**self.variables(decisions), **self.of_network(graph)}
-            except (BuildError, ExpressionError):
-                self._measures[key] = None
-        return self._measures[key]
+        known = self._measures
+        if key in known:
+            return known[key]
+        found: Mapping[str, Literal] | None
+        try:
+            graph = self.build(decisions)
+            found = {**self.variables(decisions), **self.of_network(graph)}
+        except (BuildError, ExpressionError):
+            found = None
+        if len(known) >= _REMEMBERED:
+            self._measures = known = {}  # another thread may be reading the old ones
+        known[key] = found
+        return found
 
     def of_network(self, graph: Graph) -> dict[str, int]:
         """params, flops and depth, where a constraint reads them."""
