@@ -7,7 +7,7 @@ a piece alone is worked out once. The rows do not depend on where the layers are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -36,6 +36,8 @@ CHAINS = 32
 REFINEMENTS = 2
 #: Chains and pieces that a process keeps, some 500 bytes each.
 KEPT_CHAINS, KEPT_PIECES = 20_000, 50_000
+#: Pieces that are gone through at once, some 1 KB each.
+TOGETHER = 40_000
 
 _MASK = (1 << 64) - 1
 _SPREAD = 0x9E3779B97F4A7C15
@@ -43,8 +45,24 @@ _SPREAD = 0x9E3779B97F4A7C15
 
 def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row, Row]]:
     """Paths, neighborhoods, sizes and routes of each."""
-    if not graphs:
-        return []
+    return [rows for some in _portions(graphs) for rows in _blocks(some)]
+
+
+def _portions(graphs: Sequence[Graph]) -> Iterator[list[Graph]]:
+    """Of few pieces, or of one network that has more."""
+    some: list[Graph] = []
+    left = TOGETHER
+    for graph in graphs:
+        left -= len(graph.pieces)
+        if some and left < 0:
+            yield some
+            some, left = [], TOGETHER - len(graph.pieces)
+        some.append(graph)
+    if some:
+        yield some
+
+
+def _blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row, Row]]:
     words = [[_known.get(piece.text) or _words(piece) for piece in graph.pieces] for graph in graphs]
     near = _neighborhoods(graphs, words)
     return [

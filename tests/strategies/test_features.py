@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from archloom.space.nasbench201 import from_arch_string
 from archloom.testing.probe import TINY_SPACE, TREE_SPACE
 from archloom_strategies.blocks import blocks
 from archloom_strategies.features import BLOCKS, Encoder, encode, measure, squared_distances
+from archloom_strategies.routes import routes
 
 CELLS = load_preset("nasbench201")
 ENCODER = Encoder(CELLS)
@@ -82,6 +85,29 @@ def test_rows_do_not_depend_on_what_is_forgotten_meanwhile(monkeypatch: pytest.M
     monkeypatch.setattr("archloom_strategies.blocks.KEPT_PIECES", 0)
     for found, expected in zip(blocks(graphs), kept, strict=True):
         assert all(map(np.array_equal, found, expected))
+
+
+def test_large_networks_are_gone_through_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose rows are the same; one that is larger than all may be comes alone."""
+    rng = random.Random(7)
+    space = load_preset("nasbench201")
+    graphs = [space.graph(space.sample(rng)) for _ in range(9)]
+    together = blocks(graphs)
+    sizes = [len(graph.pieces) for graph in graphs]
+    seen: list[int] = []
+
+    def noted(some: Sequence[Graph]) -> Any:
+        seen.append(sum(len(graph.pieces) for graph in some))
+        return routes(some)
+
+    monkeypatch.setattr("archloom_strategies.blocks.routes", noted)
+    for most in (2 * max(sizes), 1):
+        monkeypatch.setattr("archloom_strategies.blocks.TOGETHER", most)
+        seen.clear()
+        for some, apart in zip(together, blocks(graphs), strict=True):
+            assert all(np.array_equal(one, other) for one, other in zip(some, apart, strict=True))
+        assert sum(seen) == sum(sizes)
+        assert max(seen) <= max(most, *sizes)
 
 
 def test_what_a_network_was_encoded_as_holds_for_all_recipes() -> None:
