@@ -58,10 +58,15 @@ def routes(graphs: Sequence[Graph]) -> Rows:
             some = np.flatnonzero(read_here > nth)
             least[some] = np.minimum(least[some], ways[sources[begin[some] + nth]])
         ways[start:end] += least
-    unread = np.ones(len(own), bool)
-    unread[sources] = False
+    # A way ends where an output goes nowhere else; where an input leads nowhere there is none.
+    outputs = chain.from_iterable(
+        [[first + end for end in graph.ends] for first, graph in zip(firsts, graphs, strict=True)]
+    )
+    last = np.zeros(len(own), bool)
+    last[place[np.fromiter(outputs, np.intp)]] = True
+    last[sources] = False
     least = np.full((len(graphs), ways.shape[1]), np.iinfo(np.int32).max, np.int32)
-    np.minimum.at(least, graph_of[unread], ways[unread])
+    np.minimum.at(least, graph_of[last], ways[last])
     fewest, most = np.split(least, 2, axis=1)
     found: Rows = np.sqrt(np.concatenate([counts, fewest, -most], axis=1), dtype=np.float32)
     return found

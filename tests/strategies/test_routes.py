@@ -60,5 +60,21 @@ def test_networks_of_tens_of_thousands_of_layers_are_counted() -> None:
     assert row[ALL] == pytest.approx([40_001**0.5] * 3)
 
 
+def test_an_input_that_leads_nowhere_is_no_way() -> None:
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}, y: {kind: image, shape: [3, 8, 8]}}\n"
+        "body:\n"
+        "  sequence:\n"
+        "    - {layer: conv, k: 1, out: 4, as: early}\n"
+        "    - {layer: relu}\n"
+        "    - {name: end, choice: {alone: {layer: tanh}, both: {layer: concat, from: [early, y]}}}\n"
+        "output: [features, early]\n"
+    )
+    alone, both = (space.graph(each) for each in space.enumerate())
+    assert [node.op for node in alone.nodes].count("input") == 2
+    found = np.square(routes([alone, both]))[:, ALL]
+    assert found == pytest.approx(np.array([[5, 4, 4], [3, 1, 2]]), abs=1e-3)
+
+
 def test_without_networks_there_are_no_rows() -> None:
     assert routes([]).shape == (0, 3 * (KINDS + 1))

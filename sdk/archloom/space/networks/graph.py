@@ -5,7 +5,7 @@ gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -131,6 +131,11 @@ class Graph:
     def sources(self) -> Sequence[tuple[int, ...]]:
         """The pieces that each piece's first layer reads."""
         return self._assembly.sources
+
+    @property
+    def ends(self) -> Collection[int]:
+        """The pieces that make the outputs."""
+        return self._assembly.outputs.values()
 
     @cached_property
     def layers(self) -> int:
