@@ -5,6 +5,7 @@ climbs it meets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -55,11 +56,10 @@ class Candidates:
         layers = yardstick_of(request).layers
         self.budget = int(min(MOST, max(LEAST, WORK / (layers + OVERHEAD))))
         self._looks = self.budget
-        self._firsts = {
-            info.path: info.domain.at(0)
-            for info in self._space.decisions()
-            if isinstance(info.domain, Choice)
+        self._choices = {
+            info.path: info.domain for info in self._space.decisions() if isinstance(info.domain, Choice)
         }
+        self._firsts = {path: domain.at(0) for path, domain in self._choices.items()}
         self._size = None if self._space.continuous else self._space.size()
         self.small = self._size is not None and self._size <= min(WHOLE, WHOLE_WORK / (layers + OVERHEAD))
 
@@ -110,21 +110,52 @@ class Candidates:
             best = np.argsort(-scores, kind="stable")[:PARENTS]
             self._breed([self.found[place].architecture for place in best], share)
 
-    def plain(self, candidate: Encoded) -> Architecture:
+    def plain(self, candidate: Encoded, rerouted: bool = False) -> Architecture:
         """The same network, with the first value for each choice that makes no difference: in most spaces
-        "nothing". What nothing reads may cost time nonetheless, in a table or on a device.
+        "nothing". What nothing reads may cost time nonetheless, in a table or on a device. ``rerouted``: the
+        same layers may stand elsewhere, too, where fewer choices make them: not behind a skip connection
+        that leads on from them, but right where that leads to.
         """
-        best = candidate.architecture
-        for path, first in self._firsts.items():
-            if self._looks <= 0 or best.decisions.get(path, first) == first:
-                continue
-            other = Architecture({**best.decisions, path: first})
-            if other.key in self._asked or self._space.check(other):
-                continue
-            self._looks -= 1
-            if networks_of(self._space).name(other) == candidate.network:
-                best = other
+        best = self._emptied(candidate.architecture, candidate.network)
+        while rerouted:
+            others = (each for each in self._moved(best) if self._makes(each, candidate.network))
+            plainer = (self._emptied(each, candidate.network) for each in others)
+            fewer = next((each for each in plainer if self._filled(each) < self._filled(best)), None)
+            if fewer is None:
+                break
+            best = fewer
         return best
+
+    def _emptied(self, architecture: Architecture, network: str) -> Architecture:
+        best = architecture
+        for path, first in self._firsts.items():
+            if best.decisions.get(path, first) != first:
+                other = Architecture({**best.decisions, path: first})
+                if self._makes(other, network):
+                    best = other
+        return best
+
+    def _moved(self, architecture: Architecture) -> Iterator[Architecture]:
+        """With the value of one choice for another of its kind, whose first value it gets."""
+        kinds: dict[Choice, tuple[list[str], list[str]]] = {}
+        for path, domain in self._choices.items():
+            if path in architecture.decisions:
+                empty, filled = kinds.setdefault(domain, ([], []))
+                (empty if architecture.decisions[path] == self._firsts[path] else filled).append(path)
+        for empty, filled in kinds.values():
+            for source, target in product(filled, empty):
+                moved = {source: self._firsts[source], target: architecture.decisions[source]}
+                yield Architecture({**architecture.decisions, **moved})
+
+    def _filled(self, architecture: Architecture) -> int:
+        return sum(architecture.decisions.get(path, first) != first for path, first in self._firsts.items())
+
+    def _makes(self, architecture: Architecture, network: str) -> bool:
+        """Whether it makes the network and was not asked; looks at no more than a round of candidates."""
+        if self._looks <= 0 or architecture.key in self._asked or self._space.check(architecture):
+            return False
+        self._looks -= 1
+        return networks_of(self._space).name(architecture) == network
 
     def sweep(self, limit: int = 20_000) -> bool:
         """Where draws bring nothing new, looks through the whole space for one that is; whether it was

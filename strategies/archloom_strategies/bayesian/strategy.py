@@ -118,7 +118,10 @@ class _Step:
             chosen = self._choose(model, found, seed)
         return ProposeResult(
             [
-                Proposal(self.candidates.plain(each), note="random" if model is None else "surrogate")
+                Proposal(
+                    self.candidates.plain(each, rerouted=len(self.request.spec.objectives) > 1),
+                    note="random" if model is None else "surrogate",
+                )
                 for each in chosen
             ],
             diagnostics={
