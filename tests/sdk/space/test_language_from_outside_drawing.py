@@ -10,6 +10,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from anew import faults_anew
 from archloom.space import Architecture, Graph, Space, SpaceError
 from by_hand import VECTOR
 
@@ -141,7 +142,7 @@ def test_what_is_drawn_and_changed_is_valid() -> None:
         many = space.mutate(one, rng, rate=0.5)
         assert one not in (mutant, many)
         for made in (one, child, mutant, many):
-            assert space.check(made) == []
+            assert faults_anew(space, made) == []
         for path in child:
             if path in one and path in other:
                 assert child[path] in (one[path], other[path])
@@ -152,7 +153,7 @@ def test_neighbors_are_valid_and_differ_in_one_decision() -> None:
     one = space.sample(Random(5))
     seen = set()
     for neighbor in space.neighbors(one):
-        assert space.check(neighbor) == []
+        assert faults_anew(space, neighbor) == []
         assert neighbor not in seen
         seen.add(neighbor)
         changed = [path for path in neighbor if path in one and neighbor[path] != one[path]]

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from anew import faults_anew
 from archloom.space import Architecture, Space, SpaceError
 
 Data = dict[str, Any]
@@ -34,7 +35,7 @@ def assert_numbered(space: Space) -> None:
     """Every number up to the size is an architecture of its own, with the decisions that exist, no others."""
     found = [space.at(number) for number in range(space.size())]
     assert len({architecture.key for architecture in found if architecture is not None}) == space.size()
-    assert all(architecture is not None and not space.check(architecture) for architecture in found)
+    assert all(architecture is not None and not faults_anew(space, architecture) for architecture in found)
     rng = Random(0)
     drawn = {space.sample(rng) for _ in range(40 * space.size())}
     assert drawn == set(found)
@@ -316,7 +317,7 @@ def test_many_conditional_uses_stay_cheap() -> None:
     # by which of the two parts some layer uses
     assert many.size() == 1 + 2 * (2**60 - 1) + 3 * (2**60 - 1) + 6 * (3**60 - 2 * 2**60 + 1)
     assert many.at(many.size() - 1) is not None
-    assert not many.check(many.sample(Random(0), "architectures"))
+    assert not faults_anew(many, many.sample(Random(0), "architectures"))
 
 
 def test_a_part_that_is_a_free_repeat_is_shared_by_conditional_uses() -> None:
