@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from archloom.space import Architecture, Space, SpaceError, load_preset, preset_names
 from archloom.space.decisions.compiling import compile_space
+from archloom.space.fitting.largest import largest, surely_small
 from archloom.space.fitting.relevance import shape_relevant
 from archloom.space.language.structure import root_path
 from hypothesis import given, settings
@@ -86,3 +87,34 @@ def test_what_is_spared_in_parts_maps_scans_and_cells() -> None:
         {"input": {"x": {"kind": "seq", "shape": [4, 6]}}, "body": {"name": "r", "scan": scan}}
     )
     assert relevant(seq) == {"r.s.out"}
+
+
+def test_what_makes_a_network_too_large_is_found_whatever_was_looked_at_before() -> None:
+    """No decision changes a shape here; each changes how many layers there are."""
+    long = {"repeat": {"count": 1000, "body": {"layer": "relu"}}}
+    choice = {"name": "c", "choice": {"a": {"layer": "relu"}, "b": long}}
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [4]}},
+            "body": {"name": "r", "repeat": {"count": 60, "decisions": "free", "body": choice}},
+        }
+    )
+    small, large = (Architecture({f"r[{number}].c": each for number in range(60)}) for each in "ab")
+    for _ in range(10):
+        assert space.check(small) == []
+    (fault,) = space.check(large)
+    assert "has more than 50000 layers" in fault.message
+    assert not space.holds(large)
+
+
+@given(spaces(), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_no_network_is_larger_than_the_bound(space: Space, seed: int) -> None:
+    rng = Random(seed)
+    assert max(space.graph(space.sample(rng)).layers for _ in range(5)) <= largest(space.tree)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "resnet", "text_encoder", "speech", "detector"])
+def test_the_bound_is_far_from_the_limit(name: str) -> None:
+    """Else nothing would be spared."""
+    assert surely_small(load_preset(name).tree)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from archloom.space.decisions.choices import Tree
+from archloom.space.fitting.largest import surely_small
 from archloom.space.language.domains import Choice, Domain, Integer
 from archloom.space.language.expressions import Expression
 from archloom.space.language.structure import edge_count, made_by_nodes
@@ -45,7 +46,8 @@ def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
     """Paths of the decisions that may change a shape, or whether shapes fit."""
     neutral: list[str] = []
     exact: set[str] = set()
-    _collect(space.body, root, neutral, exact)
+    if surely_small(space):  # else each may make the network too large
+        _collect(space.body, root, neutral, exact)
     prefixes = frozenset(neutral)
 
     def spared(path: str) -> bool:
