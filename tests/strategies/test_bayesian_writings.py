@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from archloom.space import Architecture, Space, load_preset
+from archloom.space import Architecture, Space, Violation, load_preset
 from archloom.space.nasbench201 import from_arch_string, to_arch_string
 from archloom.strategy import NoSettings, Objective, ProposeRequest, SearchSpec
-from archloom_strategies.bayesian.candidates import Candidates
+from archloom_strategies.bayesian.candidates import MOST, Candidates
 from archloom_strategies.features import encoder_of
 
 CELLS = load_preset("nasbench201")
@@ -51,3 +51,26 @@ def test_it_makes_the_same_network_by_no_more_choices(name: str) -> None:
         found = plain(space, architecture, rerouted=True)
         assert not space.check(found)
         assert space.graph(found).hash == space.graph(architecture).hash
+
+
+def test_what_breaks_a_constraint_is_looked_at_no_more_than_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any layer less is too few here, and any place is as good."""
+    options = "{none: {layer: identity}, conv: {layer: conv, k: 1, out: 3, norm: none, bias: false}}"
+    space = Space.from_yaml(
+        "input: {x: {kind: image, shape: [3, 8, 8]}}\n"
+        f"body: {{name: r, repeat: {{count: 40, decisions: free, body: {{name: c, choice: {options}}}}}}}\n"
+        "constraints: [depth >= 20]\n"
+    )
+    half = Architecture({f"r[{number}].c": ("none", "conv")[number % 2] for number in range(40)})
+    assert space.check(half) == []
+    looked = 0
+    check = Space.check
+
+    def counted(self: Space, architecture: Architecture) -> list[Violation]:
+        nonlocal looked
+        looked += 1
+        return check(self, architecture)
+
+    monkeypatch.setattr(Space, "check", counted)
+    assert plain(space, half, rerouted=True) == half
+    assert 20 < looked <= MOST

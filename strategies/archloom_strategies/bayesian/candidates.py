@@ -152,10 +152,10 @@ class Candidates:
 
     def _makes(self, architecture: Architecture, network: str) -> bool:
         """Whether it makes the network and was not asked; looks at no more than a round of candidates."""
-        if self._looks <= 0 or architecture.key in self._asked or self._space.check(architecture):
+        if self._looks <= 0 or architecture.key in self._asked:
             return False
         self._looks -= 1
-        return networks_of(self._space).name(architecture) == network
+        return not self._space.check(architecture) and networks_of(self._space).name(architecture) == network
 
     def sweep(self, limit: int = 20_000) -> bool:
         """Where draws bring nothing new, looks through the whole space for one that is; whether it was
