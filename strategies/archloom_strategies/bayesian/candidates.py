@@ -5,7 +5,7 @@ climbs it meets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from itertools import product, takewhile
 from random import Random
 from typing import Any
 
@@ -118,7 +118,11 @@ class Candidates:
         """
         best = self._emptied(candidate.architecture, candidate.network)
         while rerouted:
-            others = (each for each in self._moved(best) if self._makes(each, candidate.network))
+            others = (
+                each
+                for each in takewhile(lambda _: self._looks > 0, self._moved(best))
+                if self._makes(each, candidate.network)
+            )
             plainer = (self._emptied(each, candidate.network) for each in others)
             fewer = next((each for each in plainer if self._filled(each) < self._filled(best)), None)
             if fewer is None:
