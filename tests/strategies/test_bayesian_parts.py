@@ -57,16 +57,16 @@ def test_its_density_is_that_of_the_normal_distribution() -> None:
 
     some = np.arange(12)
     targets = np.random.default_rng(5).standard_normal(12)
-    start = np.array([-1.4, -1.0, -1.2, -0.5, -3.0])
     distances = ROWS.take(some).distances(ROWS.take(some))
+    start = np.append(-1.4 + 0.3 * np.arange(len(distances)), -3.0)
     value, gradient = _Evidence(distances, targets, start)(start)
-    kernel = _kernel(start, 4)
+    kernel = _kernel(start, len(distances))
     covariance = kernel(distances) + kernel.noise * np.eye(12)
     amplitude = targets @ np.linalg.solve(covariance, targets) / 12
     expected = -multivariate_normal(np.zeros(12), amplitude * covariance).logpdf(targets)
     assert value == pytest.approx(expected - 6 * np.log(2 * np.pi) - 6)
-    for place in range(5):
-        step = 1e-5 * np.eye(5)[place]
+    for place in range(len(start)):
+        step = 1e-5 * np.eye(len(start))[place]
         slope = (_Evidence(distances, targets, start)(start + step)[0] - value) / 1e-5
         assert gradient[place] == pytest.approx(slope, abs=1e-3)
 
