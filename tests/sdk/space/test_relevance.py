@@ -57,6 +57,24 @@ def test_random_spaces(space: Space, seed: int) -> None:
     assert_others_change_nothing(space, seed, 3)
 
 
+def test_what_decides_on_a_node_is_not_spared_with_what_stands_in_it() -> None:
+    """The body of a residual has its path, and so has what decides whether there is a residual at all."""
+    residual = {
+        "residual": {"layer": "relu"},
+        "name": "b",
+        "let": {"v": {"choice": [0, 1]}},
+        "when": "v == 1",
+    }
+    space = Space.from_dict(
+        {
+            "input": {"x": {"kind": "vector", "shape": [4]}},
+            "body": {"sequence": [{"parallel": [residual], "name": "a", "merge": "sum"}]},
+        }
+    )
+    assert [path for path in space.choices.paths if path.endswith(".v")]
+    assert {path for path in space.choices.paths if path.endswith(".v")} <= relevant(space)
+
+
 def test_what_is_spared_in_parts_maps_scans_and_cells() -> None:
     activation = {"choice": ["relu", "tanh"]}
     parts = {"p": {"sequence": [{"name": "a", "layer": "linear", "out": 4, "activation": activation}]}}

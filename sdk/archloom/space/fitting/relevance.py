@@ -59,30 +59,37 @@ def shape_relevant(space: SpaceTree, tree: Tree, root: str) -> frozenset[str]:
     return frozenset(path for path in tree.paths if not spared(path))
 
 
-def _collect(node: Node, path: str, neutral: list[str], exact: set[str]) -> None:
-    """Note the paths under which nothing matters, and the single decisions that do not."""
-    if path and keeps_shape(node):
+def _collect(node: Node, path: str, neutral: list[str], exact: set[str], shared: bool = False) -> None:
+    """Note the paths under which nothing matters, and the single decisions that do not. ``shared``: a node
+    around this one has the same path, and decisions there that may matter.
+    """
+    if path and not shared and keeps_shape(node):
         neutral.append(path)
         return
+    decides = shared or bool(node.let) or isinstance(node, RepeatNode)
+
+    def inside(child: Node, place: str) -> None:
+        _collect(child, place, neutral, exact, decides and place == path)
+
     match node:
         case SequenceNode() | ParallelNode():
             for segment, child in zip(node.segments, node.nodes, strict=True):
-                _collect(child, below(path, segment), neutral, exact)
+                inside(child, below(path, segment))
         case ChoiceNode():
             for name, option in node.options:
-                _collect(option, enter(below(path, name), option), neutral, exact)
+                inside(option, enter(below(path, name), option))
         case RepeatNode():
             free = node.decisions == "free"
             for step in [f"[{i}]" for i in range(_most(node.count))] if free else [""]:
-                _collect(node.body, enter(path + step, node.body), neutral, exact)
+                inside(node.body, enter(path + step, node.body))
         case ResidualNode() | MapNode() | ScanNode():
-            _collect(node.body, enter(path, node.body), neutral, exact)
+            inside(node.body, enter(path, node.body))
         case UseNode():
             here = path if node.decisions == "free" else node.part
-            _collect(node.body, enter(here, node.body), neutral, exact)
+            inside(node.body, enter(here, node.body))
         case CellNode():
             for place, child in _cell_paths(node, path):
-                _collect(child, place, neutral, exact)
+                inside(child, place)
         case LayerNode():
             keys = {key for key, _ in node.parameters}
             whole = node.operation in COMPOSITES  # where an expansion of at least 1 leaves channels
