@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from itertools import chain
 from operator import attrgetter
 
@@ -20,7 +19,7 @@ from archloom.space.networks.pieces import Piece
 from archloom.space.operations import Operation
 from numpy.typing import NDArray
 
-from archloom_strategies.routes import MERGES, routes
+from archloom_strategies.routes import MERGES, hashed, kind, routes
 
 Row = NDArray[np.float32] | NDArray[np.uint8]
 Sources = Sequence[tuple[int, ...]]
@@ -106,15 +105,8 @@ def _words(piece: Piece) -> _Words:
 
 def _said(operation: Operation) -> tuple[int, int]:
     """A layer's link and its label."""
-    parameters = dict(operation.parameters)
-    coarse = f"{operation.name}{parameters.get('k', '')}"
-    fine = f"{operation.name}{sorted(parameters.items())}{operation.shape.channels}"
-    return 0 if operation.name in MERGES else _hashed(coarse), _hashed(fine)
-
-
-@lru_cache(maxsize=10_000)
-def _hashed(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big")
+    label = f"{operation.name}{sorted(dict(operation.parameters).items())}{operation.shape.channels}"
+    return 0 if operation.name in MERGES else hashed(kind(operation)), hashed(label)
 
 
 # ------------------------------------------------------------------ paths

@@ -95,17 +95,18 @@ def _kinds(piece: Piece) -> NDArray[np.int32]:
         found = np.zeros(KINDS + 1, np.int32)
         for operation in piece.operations:
             if operation.name not in MERGES:
-                found[_column(_kind(operation))] += 1
+                found[hashed(kind(operation)) % KINDS] += 1
                 found[KINDS] += 1
         _known[piece.text] = found
     return found
 
 
-def _kind(operation: Operation) -> str:
+def kind(operation: Operation) -> str:
     """The operation and its kernel, whatever its channels."""
     return f"{operation.name}{dict(operation.parameters).get('k', '')}"
 
 
 @lru_cache(maxsize=10_000)
-def _column(kind: str) -> int:
-    return int.from_bytes(sha256(kind.encode()).digest()[:8], "big") % KINDS
+def hashed(text: str) -> int:
+    """64 bits, the same in each process."""
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big")
