@@ -91,10 +91,10 @@ class _Single:
         self._beliefs = beliefs
         self._feasible = feasible
         self._random = random
-        surrogate = model.objectives[0].surrogate
-        self._best = float(model.objectives[0].warp.score(model.reached[:, 0].max(keepdims=True))[0])
-        if surrogate is not None:
-            self._best = min(self._best, surrogate.best)
+        objective = model.objectives[0]
+        self._best = float(objective.warp.score(model.reached[:, 0].max(keepdims=True))[0])
+        if objective.surrogate is not None and objective.law is None:
+            self._best = min(self._best, objective.surrogate.best)
 
     def scores(self) -> Vector:
         mean, deviation = self._beliefs.mean, np.sqrt(self._beliefs.variance)

@@ -13,12 +13,18 @@ from archloom_strategies.bayesian.process import Process, Rows, fit
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+#: The variance of what is known, in units of the targets.
+CERTAIN = 1e-12
+
 
 class Beliefs(Protocol):
     """Of m candidates, in units of the targets."""
 
-    mean: Vector
-    variance: Vector
+    @property
+    def mean(self) -> Vector: ...
+
+    @property
+    def variance(self) -> Vector: ...
 
     def covariance(self, place: int) -> Vector:
         """Of one candidate with all."""
@@ -139,7 +145,31 @@ class ExactBeliefs(Believed):
     """Of a metric that can be computed."""
 
     def __init__(self, values: Vector) -> None:
-        super().__init__(values, np.full(len(values), 1e-12), 0.0)
+        super().__init__(values, np.full(len(values), CERTAIN), 0.0)
 
     def prior_covariance(self, place: int) -> Vector:
         return np.zeros(len(self.mean))
+
+
+class PartlyExact:
+    """Exact ``values`` of the candidates that are ``known``; beliefs of the others."""
+
+    def __init__(self, values: Vector, known: NDArray[np.bool_], others: Beliefs) -> None:
+        self._values, self._known, self._others = values, known, others
+
+    @property
+    def mean(self) -> Vector:
+        return np.where(self._known, self._values, self._others.mean)
+
+    @property
+    def variance(self) -> Vector:
+        return np.where(self._known, CERTAIN, self._others.variance)
+
+    def covariance(self, place: int) -> Vector:
+        if self._known[place]:
+            return np.zeros(len(self._known))
+        return np.where(self._known, 0.0, self._others.covariance(place))
+
+    def expect(self, place: int) -> None:
+        if not self._known[place]:
+            self._others.expect(place)

@@ -15,6 +15,7 @@ from archloom.space.language.domains import Choice, Uniform
 from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
+from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.features import Encoded, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
 
@@ -53,7 +54,8 @@ class Candidates:
         self._seen = set(asked)
         self._networks = set(networks)
         self.found: list[Encoded] = []
-        layers = yardstick_of(request).layers
+        self._yardstick = yardstick_of(request)
+        layers = self._yardstick.layers
         self.budget = int(min(MOST, max(LEAST, WORK / (layers + OVERHEAD))))
         self._looks = self.budget
         self._choices = {
@@ -81,25 +83,42 @@ class Candidates:
         self._seen.add(architecture.key)
         return not known
 
+    def draw(self, count: int) -> None:
+        """Fills ``found`` by chance."""
+        self._take(count, (self._space.sample(self._rng) for _ in range(count * TRIES)))
+
+    def spread(self, count: int, known: Sequence[Encoded]) -> None:
+        """Fills ``found`` without a score: of some random ones, those that are least like what is ``known``
+        and like each other (maximin distance: Johnson, Moore and Ylvisaker, "Minimax and maximin distance
+        designs", 1990).
+        """
+        self.draw(max(LEAST, count))
+        if not self.found:
+            return
+        drawn = Rows.of(self.found, self._yardstick)
+        nearest = np.full(len(drawn), np.inf)
+        if known:
+            nearest = _apart(drawn, Rows.of(known, self._yardstick)).min(1)
+        chosen: list[int] = []
+        while len(chosen) < min(count, len(drawn)):
+            place = int(np.argmax(nearest))
+            chosen.append(place)
+            nearest = np.minimum(nearest, _apart(drawn, drawn.take(np.array([place])))[:, 0])
+            nearest[chosen] = -1.0
+        self.found = [self.found[place] for place in chosen]
+
     def collect(
-        self,
-        count: int,
-        parents: Sequence[Architecture],
-        score: Score | None,
-        suggested: Iterable[Architecture] = (),
+        self, parents: Sequence[Architecture], score: Score, suggested: Iterable[Architecture] = ()
     ) -> None:
         """Fills ``found``; ``parents`` are the best trials. ``suggested`` ones are candidates without being
-        met. Without a score, ``count`` by chance alone.
+        met.
         """
-        if score is None:
-            self._draw(count)
-            return
         self.add(suggested)
         if self.small:
             self.add(self._space.enumerate())
             return
         share = self.budget // (ROUNDS + 1)
-        self._draw(share)
+        self.draw(share)
         self._breed(parents, share)
         scores = np.zeros(0)
         for _ in range(ROUNDS - 1):
@@ -173,9 +192,6 @@ class Candidates:
                 return False
         return True
 
-    def _draw(self, count: int) -> None:
-        self._take(count, (self._space.sample(self._rng) for _ in range(count * TRIES)))
-
     def _breed(self, parents: Sequence[Architecture], count: int) -> None:
         if parents:
             self._take(count, self._children(parents, count * TRIES))
@@ -218,3 +234,7 @@ class Candidates:
             if self._meet(architecture):
                 new.append(architecture)
         self._look_at(new)
+
+
+def _apart(one: Rows, other: Rows) -> NDArray[np.float64]:
+    return np.asarray(np.sum(one.distances(other), axis=0))

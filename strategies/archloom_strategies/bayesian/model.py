@@ -10,7 +10,8 @@ from archloom.strategy import Comparison, Constraint, Objective, SearchSpec
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from archloom_strategies.bayesian.beliefs import Beliefs, ExactBeliefs, Surrogate
+from archloom_strategies.bayesian.beliefs import Beliefs, ExactBeliefs, PartlyExact, Surrogate
+from archloom_strategies.bayesian.laws import Law
 from archloom_strategies.bayesian.process import Rows
 from archloom_strategies.bayesian.warping import Warp
 from archloom_strategies.features import Encoded, Yardstick
@@ -19,9 +20,6 @@ from archloom_strategies.trials import Trial
 Vector = NDArray[np.float64]
 Fit = Callable[[Rows, Vector, Rows | None], Surrogate]
 
-#: Observations from which a metric that follows parameters or FLOPs exactly counts as known.
-PROOF = 4
-
 
 @dataclass(frozen=True)
 class MetricModel:
@@ -29,17 +27,21 @@ class MetricModel:
 
     warp: Warp
     surrogate: Surrogate | None
-    """None: the metric is known, ``slope * size + offset``."""
-    size: Callable[[Encoded], float] | None = None
-    slope: float = 0.0
-    offset: float = 0.0
+    """None where a law determines all."""
+    law: Law | None = None
+    """What the metric keeps exactly; the surrogate is asked of what that does not determine."""
 
     def beliefs(self, candidates: Sequence[Encoded], rows: Rows) -> Beliefs:
-        if self.surrogate is not None:
-            return self.surrogate.beliefs(rows)
-        assert self.size is not None
-        exact = np.array([self.slope * self.size(each) + self.offset for each in candidates])
-        return ExactBeliefs(self.warp.score(exact))
+        learnt = None if self.surrogate is None else self.surrogate.beliefs(rows)
+        if self.law is None:
+            assert learnt is not None
+            return learnt
+        exact = self.warp.score(self.law.values(candidates))
+        return (
+            ExactBeliefs(exact)
+            if learnt is None
+            else PartlyExact(exact, self.law.determines(candidates), learnt)
+        )
 
 
 @dataclass(frozen=True)
@@ -145,35 +147,13 @@ class _Builder:
             return None
         known = values[places]
         warp = warped(known)
-        exact = self._exact(places, known, warp)
-        if exact is not None:
-            return exact
-        surrogate = self._fit(self._rows.take(places), warp.score(known), self._pending)
-        return MetricModel(warp, surrogate)
+        law = Law.of([self._encoded[place] for place in places.tolist()], known)
+        if law is not None and law.complete:
+            return MetricModel(warp, None, law)
+        return MetricModel(warp, self._fit(self._rows.take(places), warp.score(known), self._pending), law)
 
     def plain(self, values: Vector) -> MetricModel:
         """Unwarped but for its mean."""
         mean = float(values.mean())
         warp = Warp(np.array([0.0, 1.0]), np.array([-mean, 1.0 - mean]))
         return MetricModel(warp, self._fit(self._rows, values - mean, self._pending))
-
-    def _exact(self, places: NDArray[np.intp], known: Vector, warp: Warp) -> MetricModel | None:
-        """A metric that is an affine function of parameters or of FLOPs in everything seen is taken to be
-        one everywhere: it need not be learnt, whatever its name and unit.
-        """
-        for size in (_parameters, _flops):
-            sizes = np.array([size(self._encoded[place]) for place in places])
-            if len(np.unique(sizes)) < PROOF:
-                continue
-            (slope, offset), *_ = np.polyfit(sizes, known, 1, full=True)
-            if float(np.abs(slope * sizes + offset - known).max()) <= 1e-6 * float(np.ptp(known)):
-                return MetricModel(warp, None, size, float(slope), float(offset))
-        return None
-
-
-def _parameters(encoded: Encoded) -> float:
-    return float(encoded.parameters)
-
-
-def _flops(encoded: Encoded) -> float:
-    return float(encoded.flops)

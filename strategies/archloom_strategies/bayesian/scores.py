@@ -47,7 +47,12 @@ class Scores:
 
     @staticmethod
     def read(request: ProposeRequest[Any, Any]) -> Scores | None:
-        """Needs ``capabilities.history`` and ``proxies``. None while there are too few."""
+        """Needs ``capabilities.history`` and ``proxies``. None while there are too few, and with several
+        objectives: scores order good networks, and mislead at the cheap end of a front, where they hid whole
+        stretches of it.
+        """
+        if len(request.spec.objectives) > 1:
+            return None
         found: dict[str, tuple[Architecture, dict[str, float]]] = {}
         for event in (*request.history, *request.observations):
             if not event.fidelity.proxies or event.kind not in (

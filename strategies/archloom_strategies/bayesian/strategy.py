@@ -88,13 +88,14 @@ class _Step:
         self.log = log
         self.encoder = encoder_of(request)
         self.yardstick = yardstick_of(request)
-        if len(request.spec.objectives) > 1:
+        self.several = len(request.spec.objectives) > 1
+        if self.several:
             self.yardstick = replace(self.yardstick, lines=LINES)
         self.scores = Scores.read(request)
         self.view: Callable[[Sequence[Encoded]], Sequence[Encoded]] = _plain
         if self.scores is not None:
-            # Latency and the like do not follow scores: these lean on an objective that stands alone.
-            lean = len(request.spec.objectives) == 1 and not request.spec.constraints
+            # What a constraint bounds does not follow scores.
+            lean = not request.spec.constraints
             self.view = view = ScoreView(self.scores, self.encoder, self.yardstick, lean)
             self.yardstick = view.yardstick
         self.ended = trained(request.spec, log.ended)
@@ -106,9 +107,13 @@ class _Step:
         model = None if self._young() else self._model()
         seed = self.request.random_stream("acquisition").getrandbits(64)
         best = [trial.architecture for trial in _ordered(self.request.spec, self.ended)[:16]]
-        score = None if model is None else lambda found: self._promise(model, found, seed).scores()
-        suggested = self.scores.suggested() if self.scores is not None else []
-        self.candidates.collect(self.request.count, best, score, suggested)
+        if model is not None:
+            suggested = self.scores.suggested() if self.scores is not None else []
+            self.candidates.collect(best, lambda found: self._promise(model, found, seed).scores(), suggested)
+        elif self.several:
+            self.candidates.spread(self.request.count, [*self.encoded, *self.pending])
+        else:
+            self.candidates.draw(self.request.count)
         if not self.candidates.found and self.candidates.sweep():
             return ProposeResult(exhausted="every network of the space was proposed")
         found, chosen = self.candidates.found, []
@@ -119,7 +124,7 @@ class _Step:
         return ProposeResult(
             [
                 Proposal(
-                    self.candidates.plain(each, rerouted=len(self.request.spec.objectives) > 1),
+                    self.candidates.plain(each, rerouted=self.several),
                     note="random" if model is None else "surrogate",
                 )
                 for each in chosen

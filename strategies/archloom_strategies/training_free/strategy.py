@@ -69,7 +69,7 @@ class TrainingFreeSettings(BaseModel):
         ge=1,
         le=10_000,
         description="Trials from the pool before the inner strategy takes over; null takes a quarter of the "
-        "budget, 3 to 25, or as many as run at once.",
+        "budget, 3 to 25, or as many as run at once; with several objectives one.",
     )
     inner: Inner = Field(
         Inner(name="bayesian"),
@@ -246,6 +246,8 @@ def pool_size(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
 
 
 def warm_start(settings: TrainingFreeSettings, spec: SearchSpec) -> int:
+    if settings.warm_start is None and len(spec.objectives) > 1:
+        return 1  # The first trials of a front have to differ, and the best ranked are alike.
     return settings.warm_start or max(WARM[0], spec.parallelism, min(WARM[1], spec.trials // 4 or WARM[1]))
 
 

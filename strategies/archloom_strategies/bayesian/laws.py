@@ -1,0 +1,88 @@
+"""Metrics that need not be learnt: an affine function of parameters, of FLOPs, or of both and the numbers of
+layers of each kind. Latency and energy from lookup tables are of the last form, a sum over layers (Cai, Zhu
+and Han, "ProxylessNAS", ICLR 2019).
+
+Whatever a metric's name and unit: one that keeps such a law in everything seen is taken to keep it wherever
+what was seen determines its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archloom_strategies.features import BLOCKS, Encoded
+from archloom_strategies.routes import counts
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Columns = Callable[[Sequence[Encoded]], Matrix]
+
+#: Observations beyond what determines a law, all of which keep it, before it counts as one.
+PROOF = 2
+#: How far an observation may be off, as a share of the values' range: tables are rounded.
+PRECISION = 1e-6
+_SEEN = 1e-8
+_ROUTES = BLOCKS.index("routes")
+
+
+@dataclass(frozen=True)
+class Law:
+    columns: Columns
+    units: Vector
+    """Of each column, the greatest that was seen."""
+    slopes: Vector
+    seen: Matrix
+    """An orthonormal basis of what was seen, [rank, columns]."""
+
+    @staticmethod
+    def of(encoded: Sequence[Encoded], values: Vector) -> Law | None:
+        """The simplest that all ``values`` keep; None where none does or too little was seen."""
+        found = (_fitted(columns, encoded, values) for columns in (_parameters, _flops, _layers))
+        return next((law for law in found if law is not None), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it determines the value of every network."""
+        return bool(len(self.seen) == self.seen.shape[1])
+
+    def values(self, encoded: Sequence[Encoded]) -> Vector:
+        found: Vector = self.columns(encoded) / self.units @ self.slopes
+        return found
+
+    def determines(self, encoded: Sequence[Encoded]) -> NDArray[np.bool_]:
+        """Whether what was seen says the value: not of a network with layers of a new kind."""
+        rows = self.columns(encoded) / self.units
+        beside = rows - rows @ self.seen.T @ self.seen
+        return np.asarray((beside**2).sum(1) <= _SEEN * (rows**2).sum(1))
+
+
+def _fitted(columns: Columns, encoded: Sequence[Encoded], values: Vector) -> Law | None:
+    rows = columns(encoded)
+    units = np.maximum(np.abs(rows).max(0), 1.0)
+    rows = rows / units
+    left, strengths, right = np.linalg.svd(rows, full_matrices=False)
+    rank = int((strengths > 1e-9 * strengths[0]).sum())
+    if rank < 2 or len(np.unique(rows, axis=0)) < rank + PROOF:
+        return None
+    seen = right[:rank]
+    slopes = seen.T @ (left[:, :rank].T @ values / strengths[:rank])
+    if float(np.abs(rows @ slopes - values).max()) > PRECISION * float(np.ptp(values)):
+        return None
+    return Law(columns, units, slopes, seen)
+
+
+def _parameters(encoded: Sequence[Encoded]) -> Matrix:
+    return np.array([(1.0, each.parameters) for each in encoded])
+
+
+def _flops(encoded: Sequence[Encoded]) -> Matrix:
+    return np.array([(1.0, each.flops) for each in encoded])
+
+
+def _layers(encoded: Sequence[Encoded]) -> Matrix:
+    kinds = counts(np.stack([each.rows[_ROUTES] for each in encoded]))
+    return np.column_stack([_parameters(encoded), _flops(encoded)[:, 1], kinds])
