@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from archloom.errors import InvalidInput
 from archloom.space import Architecture
-from archloom.strategy import Objective, SearchSpec
+from archloom.strategy import Goal, Objective, SearchSpec
 from archloom.strategy.runtime import StrategyRuntime
 from archloom.testing.rehearsal import Rehearsal, quality, rehearse
 from archloom.testing.session import Session, SessionTrial
@@ -177,6 +177,13 @@ def test_a_users_trials_count_towards_the_warm_start() -> None:
         table.session.finish(table.session.enqueue(proposal), {"score": 0.1})
     table.run(2)
     assert table.notes == ["rank 1 of 20", ""]
+
+
+def test_of_a_front_one_trial_is_from_the_pool() -> None:
+    several = spec_of(objectives=(Objective("score"), Objective("cost", Goal.MINIMIZE)), trials=40)
+    table = Table({"pool": 20, "scores": ["zen"], "inner": RANDOM}, ("zen",), spec=several)
+    table.run(3)
+    assert table.notes == ["rank 1 of 20", "", ""]
 
 
 def rehearsal(space: str, settings: dict[str, Any], trials: int) -> Rehearsal:

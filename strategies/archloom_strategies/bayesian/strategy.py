@@ -14,19 +14,20 @@ from scipy.stats import rankdata
 
 from archloom_strategies.bayesian.acquisition import Kind, Promise, promise
 from archloom_strategies.bayesian.beliefs import GaussianSurrogate, Surrogate
-from archloom_strategies.bayesian.candidates import Candidates
+from archloom_strategies.bayesian.candidates import OVERHEAD, Candidates
 from archloom_strategies.bayesian.model import Model, build
 from archloom_strategies.bayesian.process import Rows, representative
 from archloom_strategies.bayesian.scores import Scores, ScoreView
 from archloom_strategies.bayesian.trees import TreesSurrogate
-from archloom_strategies.features import Encoded, encoder_of, yardstick_of
+from archloom_strategies.features import Encoded, Yardstick, encoder_of, yardstick_of
 from archloom_strategies.networks import networks_of
 from archloom_strategies.selection import crowding, dominators
 from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log, Trial, read_log
 
-#: Trials that the surrogates are trained on; of more, the best half and a sample of the rest.
-TRAINED = 500
+#: Trials that the surrogates are trained on, as many as a cold replica builds and encodes in some .6 s of one
+#: core, and the least and the most of them; of more, the best half and a sample of the rest.
+TRAINED_WORK, TRAINED = 250_000, (200, 400)
 #: Networks of the last trials that candidates are compared with, beyond those that are trained on.
 COMPARED = 500
 #: Of several objectives most are costs, which are nearly additive; their surrogates get lines through these
@@ -98,7 +99,7 @@ class _Step:
             lean = not request.spec.constraints
             self.view = view = ScoreView(self.scores, self.encoder, self.yardstick, lean)
             self.yardstick = view.yardstick
-        self.ended = trained(request.spec, log.ended)
+        self.ended = trained(request.spec, log.ended, self.yardstick)
         self.pending = self.encoder.many([trial.architecture for trial in log.pending])
         self.encoded = self.encoder.many([trial.architecture for trial in self.ended])
         self.candidates = Candidates(request, log.asked, self._networks(), request.rng)
@@ -216,6 +217,8 @@ def _ordered(spec: SearchSpec, trials: list[Trial]) -> list[Trial]:
     return [trials[place] for place in np.argsort(-_scores(spec, trials), kind="stable")]
 
 
-def trained(spec: SearchSpec, trials: list[Trial]) -> list[Trial]:
+def trained(spec: SearchSpec, trials: list[Trial], yardstick: Yardstick) -> list[Trial]:
     """Those that surrogates are trained on, in their order."""
-    return [trials[place] for place in representative(_scores(spec, trials), TRAINED)]
+    least, most = TRAINED
+    count = int(min(most, max(least, TRAINED_WORK / (yardstick.layers + OVERHEAD))))
+    return [trials[place] for place in representative(_scores(spec, trials), count)]

@@ -74,7 +74,7 @@ def _promise(request: ProposeRequest[Any, Any], log: Log, ranked: Sequence[Archi
     all, which the rank cannot say.
     """
     encoder, yardstick = encoder_of(request), yardstick_of(request)
-    ended, pending = trained(request.spec, log.ended), log.pending
+    ended, pending = trained(request.spec, log.ended, yardstick), log.pending
     encoded = [encoder(each.architecture) for each in (*ended, *pending)]
     candidates = [encoder(architecture) for architecture in ranked]
     scores = Scores.read(request)

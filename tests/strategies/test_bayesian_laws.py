@@ -1,0 +1,128 @@
+"""Metrics that need not be learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from archloom.space import load_preset
+from archloom.strategy import Goal, Objective, SearchSpec
+from archloom_strategies.bayesian.beliefs import Believed, GaussianSurrogate, PartlyExact
+from archloom_strategies.bayesian.laws import PROOF, Law
+from archloom_strategies.bayesian.model import build
+from archloom_strategies.bayesian.process import Rows
+from archloom_strategies.features import Encoded, Encoder, measure
+from archloom_strategies.trials import Trial
+
+CELLS = load_preset("nasbench201")
+ENCODER = Encoder(CELLS)
+YARDSTICK = measure(ENCODER)
+DRAWN = [ENCODER(architecture) for number in range(0, 15_625, 197) if (architecture := CELLS.at(number))]
+
+
+def kinds_of(encoded: Encoded) -> Counter[str]:
+    operations = [node.operation for node in CELLS.graph(encoded.architecture).nodes]
+    return Counter(f"{each.name}{dict(each.parameters).get('k', '')}" for each in operations)
+
+
+def latency_of(encoded: Encoded) -> float:
+    """A sum over layers, as from a lookup table, rounded as tables are; no function of parameters and FLOPs,
+    of which pooling has none.
+    """
+    kinds = kinds_of(encoded)
+    return round(kinds["conv3"] * 0.51 + kinds["conv1"] * 0.23 + kinds["avg_pool3"] * 0.3137 + 1.7, 6)
+
+
+POOLED = [each for each in DRAWN if kinds_of(each)["avg_pool3"]]
+UNPOOLED = [each for each in DRAWN if not kinds_of(each)["avg_pool3"]]
+
+
+def latencies(encoded: list[Encoded]) -> np.ndarray:
+    return np.array([latency_of(each) for each in encoded])
+
+
+def test_a_latency_that_adds_up_over_layers_is_known() -> None:
+    law = Law.of(DRAWN[:30], latencies(DRAWN[:30]))
+    assert law is not None
+    assert law.determines(DRAWN[30:]).all()
+    assert law.values(DRAWN[30:]) == pytest.approx(latencies(DRAWN[30:]), abs=1e-4)
+
+
+def test_of_layers_that_were_never_seen_it_says_nothing() -> None:
+    law = Law.of(UNPOOLED, latencies(UNPOOLED))
+    assert law is not None
+    assert not law.complete
+    assert not law.determines(POOLED).any()
+    assert law.determines(UNPOOLED).all()
+
+
+def test_what_is_measured_with_noise_keeps_no_law() -> None:
+    noise = 1e-3 * np.random.default_rng(1).standard_normal(30)
+    assert Law.of(DRAWN[:30], latencies(DRAWN[:30]) + noise) is None
+
+
+def test_no_law_is_believed_that_any_values_would_keep() -> None:
+    random = np.random.default_rng(1)
+    for count in range(1, 30):
+        assert Law.of(DRAWN[:count], random.standard_normal(count)) is None
+        assert Law.of(DRAWN[:1] * count, random.standard_normal(count)) is None
+
+
+def test_it_needs_a_few_networks_beyond_what_determines_it() -> None:
+    fewest = next(count for count in range(1, 40) if Law.of(DRAWN[:count], latencies(DRAWN[:count])))
+    law = Law.of(DRAWN[:fewest], latencies(DRAWN[:fewest]))
+    assert law is not None
+    assert fewest >= len(law.seen) + PROOF
+    assert fewest < 20
+
+
+def test_parameters_and_flops_are_laws_of_every_network() -> None:
+    for size in ("parameters", "flops"):
+        values = np.array([3.0 - 2e-6 * getattr(each, size) for each in DRAWN])
+        law = Law.of(DRAWN[:6], values[:6])
+        assert law is not None
+        assert law.complete
+        assert law.values(DRAWN) == pytest.approx(values)
+
+
+def test_candidates_beyond_the_law_are_learnt() -> None:
+    """In a model that saw no pooling but in vain: the law where it holds, the surrogate elsewhere."""
+    spec = SearchSpec(CELLS, (Objective("accuracy"), Objective("latency", Goal.MINIMIZE)))
+    metrics = [
+        {"accuracy": place % 7 / 7, "latency": latency_of(each)} for place, each in enumerate(UNPOOLED)
+    ]
+    trials = [
+        Trial(place, encoded.architecture, each, ended=True)
+        for place, (encoded, each) in enumerate(zip(UNPOOLED, metrics, strict=True))
+    ]
+    model = build(spec, trials, UNPOOLED, [], YARDSTICK, GaussianSurrogate.fitted)
+    assert model is not None
+    latency = model.objectives[1]
+    assert latency.law is not None
+    candidates = [UNPOOLED[3], *POOLED[:20]]
+    beliefs = latency.beliefs(candidates, Rows.of(candidates, YARDSTICK))
+    known = latency.law.determines(candidates)
+    assert known[0]
+    assert not known.all()
+    assert latency.warp.value(beliefs.mean)[0] == pytest.approx(-latency_of(UNPOOLED[3]), abs=1e-4)
+    assert (beliefs.variance[~known] > 1e-6).all()
+
+
+class Alike(Believed):
+    def prior_covariance(self, place: int) -> np.ndarray:
+        return np.full(len(self.mean), 0.5) + 0.5 * np.eye(len(self.mean))[place]
+
+
+def test_what_is_known_tells_nothing_of_the_others_when_it_is_expected() -> None:
+    known = np.array([True, False, False])
+    beliefs = PartlyExact(np.array([7.0, 7.0, 7.0]), known, Alike(np.zeros(3), np.ones(3), 0.0))
+    assert beliefs.mean.tolist() == [7.0, 0.0, 0.0]
+    assert beliefs.covariance(0).tolist() == [0.0, 0.0, 0.0]
+    assert beliefs.covariance(1).tolist() == [0.0, 1.0, 0.5]
+    before = beliefs.variance
+    beliefs.expect(0)
+    assert beliefs.variance.tolist() == before.tolist()
+    beliefs.expect(1)
+    assert beliefs.variance[2] == pytest.approx(0.75)
+    assert beliefs.variance[0] < 1e-9
