@@ -69,6 +69,11 @@ def test_no_law_is_believed_that_any_values_would_keep() -> None:
         assert Law.of(DRAWN[:1] * count, random.standard_normal(count)) is None
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_what_was_always_the_same_is_no_law(value: float) -> None:
+    assert Law.of(DRAWN, np.full(len(DRAWN), value)) is None
+
+
 def test_it_needs_a_few_networks_beyond_what_determines_it() -> None:
     fewest = next(count for count in range(1, 40) if Law.of(DRAWN[:count], latencies(DRAWN[:count])))
     law = Law.of(DRAWN[:fewest], latencies(DRAWN[:fewest]))

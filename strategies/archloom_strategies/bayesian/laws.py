@@ -40,7 +40,11 @@ class Law:
 
     @staticmethod
     def of(encoded: Sequence[Encoded], values: Vector) -> Law | None:
-        """The simplest that all ``values`` keep; None where none does or too little was seen."""
+        """The simplest that all ``values`` keep; None where none does or too little was seen. Values that are
+        all the same prove nothing: an accuracy of 0 may be that of every network that was tried so far.
+        """
+        if np.ptp(values) == 0:
+            return None
         found = (_fitted(columns, encoded, values) for columns in (_parameters, _flops, _layers))
         return next((law for law in found if law is not None), None)
 
