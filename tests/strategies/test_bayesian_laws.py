@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 from archloom.space import load_preset
-from archloom.strategy import Goal, Objective, SearchSpec
+from archloom.strategy import Comparison, Constraint, Goal, Objective, SearchSpec
+from archloom_strategies.bayesian.acquisition import promise
 from archloom_strategies.bayesian.beliefs import Believed, GaussianSurrogate, PartlyExact
 from archloom_strategies.bayesian.laws import PROOF, Law
 from archloom_strategies.bayesian.model import build
@@ -131,3 +132,44 @@ def test_what_is_known_tells_nothing_of_the_others_when_it_is_expected() -> None
     beliefs.expect(1)
     assert beliefs.variance[2] == pytest.approx(0.75)
     assert beliefs.variance[0] < 1e-9
+
+
+@pytest.mark.parametrize("far", [1e9, 1.7e308])
+def test_one_unusual_network_excuses_no_error(far: float) -> None:
+    random = np.random.default_rng(1)
+    values = np.append(random.uniform(1, 5, len(UNPOOLED)), far)
+    assert Law.of([*UNPOOLED, POOLED[0]], values) is None
+    values = np.append(np.full(len(UNPOOLED), 0.1), 0.5)
+    law = Law.of([*UNPOOLED, POOLED[0]], values)
+    assert law is None or not law.determines(POOLED).any()
+
+
+def test_numbers_near_the_largest_keep_no_law() -> None:
+    random = np.random.default_rng(1)
+    for least in (-1.7e308, 0.0):
+        assert Law.of(DRAWN[:30], random.uniform(least / 2, 0.85e308, 30) * 2) is None
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_a_bound_on_what_is_known_is_climbed_to(objectives: int) -> None:
+    """Few networks are as slow as the bound asks, and the objective pulls the other way."""
+    slow = float(np.quantile(latencies(DRAWN), 0.95))
+    limit = Constraint("latency", Comparison.AT_LEAST, slow)
+    goals = (Objective("speed"), Objective("parameters", Goal.MINIMIZE))[:objectives]
+    spec = SearchSpec(CELLS, goals, (limit,), trials=100)
+    metrics = [
+        {"speed": -latency_of(each), "latency": latency_of(each), "parameters": float(each.parameters)}
+        for each in DRAWN
+    ]
+    known = [place for place, each in enumerate(metrics) if each["latency"] < 0.6 * slow]
+    trials = [
+        Trial(place, DRAWN[place].architecture, metrics[place], ended=True, refused=True) for place in known
+    ]
+    model = build(spec, trials, [DRAWN[place] for place in known], [], YARDSTICK, GaussianSurrogate.fitted)
+    assert model is not None
+    assert model.limits[0].model.law is not None
+    rest = [each for each in DRAWN if 0.6 * slow <= latency_of(each) < slow]
+    rows = Rows.of(rest, YARDSTICK)
+    scores = promise("expected-improvement", model, rest, rows, np.random.default_rng(1)).scores()
+    assert (scores > 0).all()
+    assert np.argmax(scores) == np.argmax(latencies(rest))

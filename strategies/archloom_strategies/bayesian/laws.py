@@ -23,8 +23,8 @@ Columns = Callable[[Sequence[Encoded]], Matrix]
 
 #: Observations beyond what determines a law, all of which keep it, before it counts as one.
 PROOF = 2
-#: How far an observation may be off, as a share of the values' range: tables are rounded.
-PRECISION = 1e-6
+#: How far an observation may be off, as a share of the values' spread: tables are rounded.
+PRECISION = 2e-6
 _SEEN = 1e-8
 _ROUTES = BLOCKS.index("routes")
 
@@ -43,7 +43,7 @@ class Law:
         """The simplest that all ``values`` keep; None where none does or too little was seen. Values that are
         all the same prove nothing: an accuracy of 0 may be that of every network that was tried so far.
         """
-        if np.ptp(values) == 0:
+        if (values == values[0]).all():
             return None
         found = (_fitted(columns, encoded, values) for columns in (_parameters, _flops, _layers))
         return next((law for law in found if law is not None), None)
@@ -68,15 +68,35 @@ def _fitted(columns: Columns, encoded: Sequence[Encoded], values: Vector) -> Law
     rows = columns(encoded)
     units = np.maximum(np.abs(rows).max(0), 1.0)
     rows = rows / units
-    left, strengths, right = np.linalg.svd(rows, full_matrices=False)
-    rank = int((strengths > 1e-9 * strengths[0]).sum())
+    while True:
+        if len(rows) < 2:
+            return None
+        left, strengths, right = np.linalg.svd(rows, full_matrices=False)
+        rank = int((strengths > 1e-9 * strengths[0]).sum())
+        # What one network alone shows any law fits: it proves nothing, and determines nothing.
+        confirmed = (left[:, :rank] ** 2).sum(1) < 1 - 1e-6
+        if confirmed.all():
+            break
+        rows, values = rows[confirmed], values[confirmed]
     if rank < 2 or len(np.unique(rows, axis=0)) < rank + PROOF:
         return None
     seen = right[:rank]
-    slopes = seen.T @ (left[:, :rank].T @ values / strengths[:rank])
-    if float(np.abs(rows @ slopes - values).max()) > PRECISION * float(np.ptp(values)):
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest
+        slopes = seen.T @ (left[:, :rank].T @ values / strengths[:rank])
+        error = float(np.abs(rows @ slopes - values).max())
+        precise = PRECISION * _spread(values)
+    # Written so that what is no number fails.
+    if not (error <= precise < np.inf and np.isfinite(slopes).all()):
         return None
     return Law(columns, units, slopes, seen)
+
+
+def _spread(values: Vector) -> float:
+    """The distance of the quartiles, since one penalty of 1e9 would excuse every error; the range where half
+    of the values are the same.
+    """
+    lower, upper = np.quantile(values, (0.25, 0.75))
+    return float(upper - lower) or float(np.ptp(values))
 
 
 def _parameters(encoded: Sequence[Encoded]) -> Matrix:

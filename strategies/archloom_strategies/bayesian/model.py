@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from archloom.strategy import Comparison, Constraint, Objective, SearchSpec
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from archloom_strategies.bayesian.beliefs import Beliefs, ExactBeliefs, PartlyExact, Surrogate
 from archloom_strategies.bayesian.laws import Law
@@ -52,7 +52,11 @@ class Limit:
     bound: float
 
     def probability(self, beliefs: Beliefs) -> Vector:
-        found: Vector = ndtr((beliefs.mean - self.bound) / np.sqrt(beliefs.variance))
+        """Never 0, and the greater the nearer the bound: where a metric is known and no candidate holds the
+        bound, that is what leads to one that does.
+        """
+        ahead = (beliefs.mean - self.bound) / np.sqrt(beliefs.variance)
+        found: Vector = np.maximum(ndtr(ahead), 1e-100 / (1.0 - log_ndtr(ahead)))
         return found
 
 
