@@ -23,6 +23,8 @@ from archloom_strategies.routes import MERGES, hashed, kind, routes
 
 Row = NDArray[np.float32] | NDArray[np.uint8]
 Sources = Sequence[tuple[int, ...]]
+Kinds = tuple[NDArray[np.uint64], NDArray[np.intp]]
+"""64 bits for each kind of layer, ascending, and how many layers are of it."""
 
 PATHS = 512
 NEIGHBORHOODS = 512
@@ -45,6 +47,12 @@ _SPREAD = 0x9E3779B97F4A7C15
 def blocks(graphs: Sequence[Graph]) -> list[tuple[Row, Row, Row, Row]]:
     """Paths, neighborhoods, sizes and routes of each."""
     return [rows for some in _portions(graphs) for rows in _blocks(some)]
+
+
+def kinds(graph: Graph) -> Kinds:
+    """Which kinds of layers there are, by operation, all parameters and channels, and how many of each."""
+    labels = b"".join([(_known.get(piece.text) or _words(piece)).labels for piece in graph.pieces])
+    return np.unique(np.frombuffer(labels, np.uint64), return_counts=True)
 
 
 def _portions(graphs: Sequence[Graph]) -> Iterator[list[Graph]]:

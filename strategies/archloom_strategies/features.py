@@ -30,7 +30,7 @@ from archloom.space import Architecture, Space
 from archloom.strategy import ProposeRequest
 from numpy.typing import NDArray
 
-from archloom_strategies.blocks import Row, blocks
+from archloom_strategies.blocks import Kinds, Row, blocks, kinds
 from archloom_strategies.networks import networks_of
 
 BLOCKS = ("decisions", "paths", "neighborhoods", "sizes", "routes", "floats")
@@ -54,6 +54,8 @@ class Encoded:
     layers: int
     rows: tuple[Row, ...]
     """In the order of ``BLOCKS``; then ``SCORES``, where there are any."""
+    kinds: Kinds
+    """Of its layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Network:
     flops: int
     layers: int
     rows: tuple[Row, Row, Row, Row]
+    kinds: Kinds
 
 
 class Encoder:
@@ -125,6 +128,7 @@ def encode(
                 network.flops,
                 network.layers,
                 (vector[~floats], *network.rows, vector[floats]),
+                network.kinds,
             )
         )
     return found
@@ -134,7 +138,9 @@ def _make_known(known: dict[str, Network], space: Space, bodies: Mapping[str, Ar
     graphs = {body: space.graph(each) for body, each in bodies.items() if body not in known}
     new = {graph.hash: graph for graph in graphs.values() if graph.hash not in known}
     for graph, rows in zip(new.values(), blocks(list(new.values())), strict=True):
-        known[graph.hash] = Network(graph.hash, graph.parameters, graph.flops, graph.layers, rows)
+        known[graph.hash] = Network(
+            graph.hash, graph.parameters, graph.flops, graph.layers, rows, kinds(graph)
+        )
     known.update({body: known[graph.hash] for body, graph in graphs.items()})
 
 

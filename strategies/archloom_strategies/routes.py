@@ -72,11 +72,6 @@ def routes(graphs: Sequence[Graph]) -> Rows:
     return found
 
 
-def counts(rows: Rows) -> NDArray[np.float64]:
-    """Of rows of ``routes``, how many layers of each kind there are: [graphs, KINDS]."""
-    return np.rint(rows[:, :KINDS].astype(np.float64) ** 2)
-
-
 def _levels(sources: Sequence[Sequence[int]]) -> list[int]:
     """Of each piece, how many there are before it, at most."""
     found: list[int] = []

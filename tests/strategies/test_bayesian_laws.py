@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
@@ -56,6 +57,23 @@ def test_of_layers_that_were_never_seen_it_says_nothing() -> None:
     assert not law.complete
     assert not law.determines(POOLED).any()
     assert law.determines(UNPOOLED).all()
+
+
+@pytest.mark.parametrize(("preset", "kind"), [("mlp", "silu"), ("speech", "conv31")])
+def test_no_kind_of_layer_is_taken_for_another(preset: str, kind: str) -> None:
+    """These had one column with another kind while kinds were hashed to 32."""
+    space = load_preset(preset)
+    encoder, rng = Encoder(space), Random(5)
+    found = [encoder(space.sample(rng)) for _ in range(200)]
+
+    def has(encoded: Encoded) -> bool:
+        operations = [node.operation for node in space.graph(encoded.architecture).nodes]
+        return any(f"{each.name}{dict(each.parameters).get('k', '')}" == kind for each in operations)
+
+    those, others = [each for each in found if has(each)], [each for each in found if not has(each)]
+    assert len(those) > 20
+    law = Law.of(others, np.array([float(each.layers) + 1e-9 * each.flops for each in others]))
+    assert law is None or not law.determines(those).any()
 
 
 def test_what_is_measured_with_noise_keeps_no_law() -> None:

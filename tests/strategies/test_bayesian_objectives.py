@@ -247,7 +247,7 @@ def test_a_limit_holds_beside_several_objectives() -> None:
     scores = promise(
         "expected-improvement", model, DRAWN[40:], ROWS.take(rest), np.random.default_rng(1)
     ).scores()
-    assert scores[sizes[rest] > most].max() < 1e-6 < scores[sizes[rest] <= most].max()
+    assert scores[sizes[rest] > most].max() < 1e-20 < scores[sizes[rest] <= most].max()
 
 
 def latency_of(architecture: Architecture) -> float:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archloom_strategies.features import BLOCKS, Encoded
-from archloom_strategies.routes import counts
+from archloom_strategies.features import Encoded
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -26,7 +25,6 @@ PROOF = 2
 #: How far an observation may be off, as a share of the values' spread: tables are rounded.
 PRECISION = 2e-6
 _SEEN = 1e-8
-_ROUTES = BLOCKS.index("routes")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class Law:
         """
         if (values == values[0]).all():
             return None
-        found = (_fitted(columns, encoded, values) for columns in (_parameters, _flops, _layers))
+        forms = (_parameters, _flops, _by_layers(encoded))
+        found = (_fitted(columns, encoded, values) for columns in forms)
         return next((law for law in found if law is not None), None)
 
     @property
@@ -107,6 +106,19 @@ def _flops(encoded: Sequence[Encoded]) -> Matrix:
     return np.array([(1.0, each.flops) for each in encoded])
 
 
-def _layers(encoded: Sequence[Encoded]) -> Matrix:
-    kinds = counts(np.stack([each.rows[_ROUTES] for each in encoded]))
-    return np.column_stack([_parameters(encoded), _flops(encoded)[:, 1], kinds])
+def _by_layers(known: Sequence[Encoded]) -> Columns:
+    """Parameters, FLOPs, and how many layers are of each kind that is known; and of all others together, so
+    that a network with a new kind is unlike anything seen.
+    """
+    names = np.unique(np.concatenate([each.kinds[0] for each in known]))
+
+    def columns(encoded: Sequence[Encoded]) -> Matrix:
+        found = np.zeros((len(encoded), len(names) + 1))
+        for row, each in zip(found, encoded, strict=True):
+            kinds, counts = each.kinds
+            places = np.searchsorted(names, kinds)
+            places[names[np.minimum(places, len(names) - 1)] != kinds] = len(names)
+            np.add.at(row, places, counts)
+        return np.column_stack([_parameters(encoded), _flops(encoded)[:, 1], found])
+
+    return columns
