@@ -67,27 +67,24 @@ def _fitted(columns: Columns, encoded: Sequence[Encoded], values: Vector) -> Law
     rows = columns(encoded)
     units = np.maximum(np.abs(rows).max(0), 1.0)
     rows = rows / units
-    while True:
-        if len(rows) < 2:
-            return None
+    while len(np.unique(rows, axis=0)) >= 2 + PROOF:
         left, strengths, right = np.linalg.svd(rows, full_matrices=False)
         rank = int((strengths > 1e-9 * strengths[0]).sum())
+        left, seen = left[:, :rank], right[:rank]
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest
+            slopes = seen.T @ (left.T @ values / strengths[:rank])
+            error = float(np.abs(rows @ slopes - values).max())
+            precise = PRECISION * _spread(values)
+        # Written so that what is no number fails.
+        if not (error <= precise < np.inf and np.isfinite(slopes).all()):
+            return None
         # What one network alone shows any law fits: it proves nothing, and determines nothing.
-        confirmed = (left[:, :rank] ** 2).sum(1) < 1 - 1e-6
+        confirmed = (left**2).sum(1) < 1 - 1e-6
         if confirmed.all():
-            break
+            enough = rank > 1 and len(np.unique(rows, axis=0)) >= rank + PROOF
+            return Law(columns, units, slopes, seen) if enough else None
         rows, values = rows[confirmed], values[confirmed]
-    if rank < 2 or len(np.unique(rows, axis=0)) < rank + PROOF:
-        return None
-    seen = right[:rank]
-    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest
-        slopes = seen.T @ (left[:, :rank].T @ values / strengths[:rank])
-        error = float(np.abs(rows @ slopes - values).max())
-        precise = PRECISION * _spread(values)
-    # Written so that what is no number fails.
-    if not (error <= precise < np.inf and np.isfinite(slopes).all()):
-        return None
-    return Law(columns, units, slopes, seen)
+    return None
 
 
 def _spread(values: Vector) -> float:

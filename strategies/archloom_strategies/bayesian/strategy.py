@@ -25,9 +25,9 @@ from archloom_strategies.selection import crowding, dominators
 from archloom_strategies.threads import hold_to_one_core
 from archloom_strategies.trials import Log, Trial, read_log
 
-#: Trials that the surrogates are trained on, as many as a cold replica builds and encodes in some .6 s of one
+#: Trials that the surrogates are trained on, as many as a cold replica builds and encodes in some .5 s of one
 #: core, and the least and the most of them; of more, the best half and a sample of the rest.
-TRAINED_WORK, TRAINED = 220_000, (200, 400)
+TRAINED_WORK, TRAINED = 200_000, (200, 400)
 #: Networks of the last trials that candidates are compared with, beyond those that are trained on.
 COMPARED = 500
 #: Of several objectives most are costs, which are nearly additive; their surrogates get lines through these
