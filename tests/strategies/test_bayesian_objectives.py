@@ -238,7 +238,7 @@ def test_a_limit_holds_beside_several_objectives() -> None:
         (Constraint("size", Comparison.AT_MOST, most),),
     )
     metrics = [
-        {"accuracy": sizes[place], "latency": float(DRAWN[place].layers), "size": sizes[place]}
+        {"accuracy": sizes[place], "latency": DRAWN[place].layers ** 0.5, "size": sizes[place]}
         for place in range(40)
     ]
     model = model_of(spec, metrics)
@@ -247,7 +247,7 @@ def test_a_limit_holds_beside_several_objectives() -> None:
     scores = promise(
         "expected-improvement", model, DRAWN[40:], ROWS.take(rest), np.random.default_rng(1)
     ).scores()
-    assert scores[sizes[rest] > most].max() < 1e-20 < scores[sizes[rest] <= most].max()
+    assert scores[sizes[rest] > most].max() < 1e-6 < scores[sizes[rest] <= most].max()
 
 
 def latency_of(architecture: Architecture) -> float:

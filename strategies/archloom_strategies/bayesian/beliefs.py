@@ -152,10 +152,10 @@ class ExactBeliefs(Believed):
 
 
 class PartlyExact:
-    """Exact ``values`` of the candidates that are ``known``; beliefs of the others."""
+    """Exact ``values`` where they are known; beliefs of the others, where they are NaN."""
 
-    def __init__(self, values: Vector, known: NDArray[np.bool_], others: Beliefs) -> None:
-        self._values, self._known, self._others = values, known, others
+    def __init__(self, values: Vector, others: Beliefs) -> None:
+        self._values, self._known, self._others = values, ~np.isnan(values), others
 
     @property
     def mean(self) -> Vector:

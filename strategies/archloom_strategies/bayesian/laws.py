@@ -24,6 +24,7 @@ Columns = Callable[[Sequence[Encoded]], Matrix]
 PROOF = 2
 #: How far an observation may be off, as a share of the values' spread: tables are rounded.
 PRECISION = 2e-6
+#: Of what determines a value: the square of the share that may lie beside all that was seen.
 _SEEN = 1e-8
 
 
@@ -38,11 +39,7 @@ class Law:
 
     @staticmethod
     def of(encoded: Sequence[Encoded], values: Vector) -> Law | None:
-        """The simplest that all ``values`` keep; None where none does or too little was seen. Values that are
-        all the same prove nothing: an accuracy of 0 may be that of every network that was tried so far.
-        """
-        if (values == values[0]).all():
-            return None
+        """The simplest that all ``values`` keep; None where none does or too little was seen."""
         forms = (_parameters, _flops, _by_layers(encoded))
         found = (_fitted(columns, encoded, values) for columns in forms)
         return next((law for law in found if law is not None), None)
@@ -53,14 +50,11 @@ class Law:
         return bool(len(self.seen) == self.seen.shape[1])
 
     def values(self, encoded: Sequence[Encoded]) -> Vector:
-        found: Vector = self.columns(encoded) / self.units @ self.slopes
-        return found
-
-    def determines(self, encoded: Sequence[Encoded]) -> NDArray[np.bool_]:
-        """Whether what was seen says the value: not of a network with layers of a new kind."""
+        """NaN where what was seen does not say it: of a network with layers of a new kind."""
         rows = self.columns(encoded) / self.units
         beside = rows - rows @ self.seen.T @ self.seen
-        return np.asarray((beside**2).sum(1) <= _SEEN * (rows**2).sum(1))
+        determined = (beside**2).sum(1) <= _SEEN * (rows**2).sum(1)
+        return np.where(determined, rows @ self.slopes, np.nan)
 
 
 def _fitted(columns: Columns, encoded: Sequence[Encoded], values: Vector) -> Law | None:
@@ -75,8 +69,9 @@ def _fitted(columns: Columns, encoded: Sequence[Encoded], values: Vector) -> Law
             slopes = seen.T @ (left.T @ values / strengths[:rank])
             error = float(np.abs(rows @ slopes - values).max())
             precise = PRECISION * _spread(values)
+        # Values that are all the same prove nothing: an accuracy of 0 may be that of every network so far.
         # Written so that what is no number fails.
-        if not (error <= precise < np.inf and np.isfinite(slopes).all()):
+        if not (0 < precise < np.inf and error <= precise and np.isfinite(slopes).all()):
             return None
         # What one network alone shows any law fits: it proves nothing, and determines nothing.
         confirmed = (left**2).sum(1) < 1 - 1e-6

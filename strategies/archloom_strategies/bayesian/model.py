@@ -37,11 +37,7 @@ class MetricModel:
             assert learnt is not None
             return learnt
         exact = self.warp.score(self.law.values(candidates))
-        return (
-            ExactBeliefs(exact)
-            if learnt is None
-            else PartlyExact(exact, self.law.determines(candidates), learnt)
-        )
+        return ExactBeliefs(exact) if learnt is None else PartlyExact(exact, learnt)
 
 
 @dataclass(frozen=True)

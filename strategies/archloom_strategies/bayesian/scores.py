@@ -87,14 +87,13 @@ class ScoreView:
 
     def __init__(self, scores: Scores, encoder: Encoder, yardstick: Yardstick, lean: bool) -> None:
         self._scores = scores
-        # Lines are drawn through what trials report; the scores of others go by likeness alone.
-        self._plain = replace(yardstick, lines=())
+        self._plain = yardstick
         width = scores.known.shape[1]
         self.yardstick = replace(
             yardstick,
             scales={**yardstick.scales, SCORES: 2.0 * width},
             centers={**yardstick.centers, SCORES: (0.0,) * width},
-            lines=(*yardstick.lines, SCORES),
+            lines=(SCORES,),
             lean=LEAN if lean else 0.0,
         )
         some = representative(scores.known.mean(1), TEACHERS)
